@@ -1,0 +1,1 @@
+//! demijohn-sqlite.

@@ -1,0 +1,2 @@
+//! conduit.
+fn main() {}

@@ -1,0 +1,2 @@
+//! techempower.
+fn main() {}
