@@ -1,0 +1,219 @@
+//! Assembly: parts write into the site's typed bag; when all are in, build steps turn them into what serves.
+
+use crate::check::{Checks, Finding};
+use crate::command::Commands;
+use crate::settings::Settings;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Something that a blueprint or the site takes in: models, an admin page, a database, a cache.
+///
+/// This is the one open door: our own batteries and other people's crates come in by it.
+pub trait Part: Send + 'static {
+    /// Writes what this part brings into the site. Nothing is built yet, so the order of parts never matters;
+    /// what needs the whole is registered by [`Site::on_build`].
+    fn install(self: Box<Self>, site: &mut Site);
+}
+
+/// Whatever takes parts: the site and every blueprint. Batteries add their methods to it by extension traits
+/// (`.models(..)`, `.admin(..)`, `.resource(..)`), which is how a blueprint has them without seeing them.
+pub trait Assemble: Sized {
+    /// Takes a part in.
+    #[must_use]
+    fn with(self, part: impl Part) -> Self;
+}
+
+/// Phases of building, in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Open what others stand on: databases, caches, template engines.
+    Provide,
+    /// Make routes, commands and pages out of what was collected.
+    Derive,
+    /// Last: what reads the finished whole (API documents).
+    Finish,
+}
+
+type Step = Box<dyn FnOnce(&mut Site) -> Result<(), Finding> + Send>;
+
+/// A site under assembly.
+pub struct Site {
+    bag: Bag,
+    scope: Vec<Scope>,
+    steps: Vec<(Phase, Step)>,
+    /// What `check` runs.
+    pub checks: Checks,
+    /// What the program does when it is called with a word: `serve`, `check`, ..
+    pub commands: Commands,
+    settings: Settings,
+}
+
+/// The blueprint whose parts are being installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The blueprint's name; empty for the site itself.
+    pub blueprint: String,
+    /// The path that it is mounted at, without a slash at its end.
+    pub prefix: String,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Site::new()
+    }
+}
+
+impl Site {
+    /// An empty site.
+    pub fn new() -> Self {
+        Site {
+            bag: Bag::default(),
+            scope: vec![Scope::default()],
+            steps: Vec::new(),
+            checks: Checks::default(),
+            commands: Commands::default(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// The value of type `T`, made by `Default` when nobody asked for it before: how parts meet (a registry of models,
+    /// a table of routes).
+    pub fn entry<T: Default + Send + Sync + 'static>(&mut self) -> &mut T {
+        self.bag.entry()
+    }
+
+    /// What is there.
+    pub fn bag(&self) -> &Bag {
+        &self.bag
+    }
+
+    /// The same, to put values in.
+    pub fn bag_mut(&mut self) -> &mut Bag {
+        &mut self.bag
+    }
+
+    /// The blueprint whose parts are being installed.
+    pub fn scope(&self) -> &Scope {
+        self.scope.last().expect("the root scope is never popped")
+    }
+
+    /// Installs parts in the scope of a blueprint.
+    pub fn within(&mut self, scope: Scope, install: impl FnOnce(&mut Site)) {
+        self.scope.push(scope);
+        install(self);
+        self.scope.pop();
+    }
+
+    /// Runs when all parts are installed and settings are read.
+    pub fn on_build(&mut self, phase: Phase, step: impl FnOnce(&mut Site) -> Result<(), Finding> + Send + 'static) {
+        self.steps.push((phase, Box::new(step)));
+    }
+
+    /// The settings, as read so far; in build steps they are complete.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The same, to declare settings or give defaults.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// Runs the build steps. Steps may add steps of their own phase or a later one.
+    ///
+    /// # Errors
+    /// All that went wrong, not only the first; a failed step does not stop the others of its phase.
+    pub fn build(&mut self) -> Result<(), Vec<Finding>> {
+        let mut findings = Vec::new();
+        for phase in [Phase::Provide, Phase::Derive, Phase::Finish] {
+            loop {
+                let (now, later) = std::mem::take(&mut self.steps)
+                    .into_iter()
+                    .partition(|(p, _)| *p <= phase);
+                self.steps = later;
+                let now: Vec<(Phase, Step)> = now;
+                if now.is_empty() {
+                    break;
+                }
+                for (_, step) in now {
+                    if let Err(finding) = step(self) {
+                        findings.push(finding);
+                    }
+                }
+            }
+            if !findings.is_empty() {
+                return Err(findings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the bag out, for serving.
+    pub fn into_bag(self) -> Bag {
+        self.bag
+    }
+}
+
+/// Values by type. One look-up is one hash of a type's id, which is a hash already.
+#[derive(Default)]
+pub struct Bag(HashMap<TypeId, Box<dyn Any + Send + Sync>, BuildHasherDefault<TypeIdHasher>>);
+
+impl Bag {
+    /// Puts a value in, and gives back the one of this type that was there.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
+        let old = self.0.insert(TypeId::of::<T>(), Box::new(value))?;
+        old.downcast().ok().map(|b| *b)
+    }
+
+    /// The value of this type.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// The same, to change.
+    pub fn get_mut<T: Send + Sync + 'static>(&mut self) -> Option<&mut T> {
+        self.0.get_mut(&TypeId::of::<T>())?.downcast_mut()
+    }
+
+    /// Takes the value of this type out.
+    pub fn take<T: Send + Sync + 'static>(&mut self) -> Option<T> {
+        self.0.remove(&TypeId::of::<T>())?.downcast().ok().map(|b| *b)
+    }
+
+    /// The value of this type, made by `Default` when it is not there.
+    pub fn entry<T: Default + Send + Sync + 'static>(&mut self) -> &mut T {
+        self.0
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Box::new(T::default()))
+            .downcast_mut()
+            .expect("the key is the type's own id")
+    }
+
+    /// True when a value of the type with this id is there.
+    pub fn has(&self, type_id: TypeId) -> bool {
+        self.0.contains_key(&type_id)
+    }
+}
+
+/// Hands a `TypeId`'s own bits on: they are a hash already.
+#[derive(Default)]
+struct TypeIdHasher(u64);
+
+impl Hasher for TypeIdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 ^= word;
+    }
+}
