@@ -4,19 +4,21 @@ use std::process::Command;
 
 use demijohn_covers::{FOLDER, covers, service, skip};
 
-#[test]
-#[ignore = "started by `the_macros_record_the_row_and_the_test`"]
-fn records() {
-    covers!("example.first", "example.second");
-    skip!("{} data", "no")
-}
+const TEST: &str = "the_macros_record_the_row_and_the_test";
+/// Tells the started copy of the test from the one that starts it.
+const STARTED: &str = "DEMIJOHN_COVERS_STARTED";
 
 #[test]
 fn the_macros_record_the_row_and_the_test() {
+    if std::env::var_os(STARTED).is_some() {
+        covers!("example.first", "example.second");
+        return skip!("{} data", "no");
+    }
     let folder = std::env::temp_dir().join(format!("demijohn-covers-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder in the temporary folder");
     let output = Command::new(std::env::current_exe().expect("the test knows its file"))
-        .args(["--ignored", "--exact", "records", "--test-threads=2"])
+        .args(["--exact", TEST])
+        .env(STARTED, "1")
         .env(FOLDER, &folder)
         .env("NEXTEST", "1")
         .env("NEXTEST_BINARY_ID", "demijohn-covers::record")
@@ -31,7 +33,7 @@ fn the_macros_record_the_row_and_the_test() {
     }
     std::fs::remove_dir_all(&folder).expect("the folder can go");
     let expected = ["covers\texample.first", "covers\texample.second", "skip\tno data"]
-        .map(|start| format!("{start}\tdemijohn-covers::record\trecords\n"));
+        .map(|start| format!("{start}\tdemijohn-covers::record\t{TEST}\n"));
     assert_eq!(records, expected.concat());
 }
 
