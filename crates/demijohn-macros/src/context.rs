@@ -1,0 +1,141 @@
+//! `#[derive(Context)]` and `templates!`: what templates see, and where they come from.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use std::path::{Path, PathBuf};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Fields, LitStr, Result, parse_quote};
+
+/// Emits `Context` (and `Template`, where `#[template(..)]` names one) for a struct with named fields.
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let template = template_name(input)?;
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new(input.ident.span(), "`Context` is derived for structs"));
+    };
+    let fields = match &data.fields {
+        Fields::Named(fields) => &fields.named,
+        other => {
+            let message = "`Context` needs named fields: their names are what the template sees";
+            let span = if matches!(other, Fields::Unit) {
+                input.ident.span()
+            } else {
+                other.span()
+            };
+            return Err(Error::new(span, message));
+        }
+    };
+    let idents: Vec<_> = fields.iter().filter_map(|f| f.ident.as_ref()).collect();
+    let names: Vec<String> = idents.iter().map(|i| i.unraw().to_string()).collect();
+    let count = names.len();
+    let values = fields.iter().zip(&idents).map(|(field, ident)| {
+        // The span of the type, so that "a template cannot read .." points at the field.
+        quote_spanned! {field.ty.span()=>
+            (&&&::demijohn::template::__private::Probe(&#ident)).way().convert(#ident)
+        }
+    });
+
+    let name = &input.ident;
+    let mut generics = input.generics.clone();
+    for parameter in input.generics.type_params() {
+        let ident = &parameter.ident;
+        generics
+            .make_where_clause()
+            .predicates
+            .push(parse_quote!(#ident: ::demijohn::template::Context));
+    }
+    let (impls, types, wheres) = generics.split_for_impl();
+    let template = template.map(|file| {
+        quote! {
+            impl #impls ::demijohn::template::Template for #name #types #wheres {
+                const NAME: &'static str = #file;
+                const FIELDS: &'static [&'static str] = &[#(#names),*];
+            }
+        }
+    });
+    Ok(quote! {
+        impl #impls ::demijohn::template::Context for #name #types #wheres {
+            fn into_value(self) -> ::demijohn::template::Value {
+                #[allow(unused_imports)]
+                use ::demijohn::template::__private::{ViaContext as _, ViaNothing as _, ViaSerialize as _};
+                static NAMES: [&str; #count] = [#(#names),*];
+                let Self { #(#idents),* } = self;
+                ::demijohn::template::__private::record(&NAMES, [#(#values),*])
+            }
+        }
+        #template
+    })
+}
+
+/// The text in `#[template("..")]`.
+fn template_name(input: &DeriveInput) -> Result<Option<LitStr>> {
+    let mut found: Option<LitStr> = None;
+    for attribute in input.attrs.iter().filter(|a| a.path().is_ident("template")) {
+        let name: LitStr = attribute.parse_args().map_err(|_| {
+            Error::new(
+                attribute.span(),
+                "expected the template's name: `#[template(\"blog/index.html\")]`",
+            )
+        })?;
+        if found.is_some() {
+            return Err(Error::new(
+                attribute.span(),
+                "a second `#[template]`: a context is for one template",
+            ));
+        }
+        if name.value().is_empty() {
+            return Err(Error::new(name.span(), "the template's name is empty"));
+        }
+        found = Some(name);
+    }
+    Ok(found)
+}
+
+/// Emits a `Folder`: a path in debug builds, the files themselves in release builds.
+pub(crate) fn templates(folder: &LitStr) -> Result<TokenStream> {
+    let fail = |message: String| Error::new(folder.span(), message);
+    let root = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .ok_or_else(|| fail("`templates!` needs Cargo, which says where the crate is".into()))?;
+    let relative = folder.value();
+    let path = root.join(&relative);
+    if !path.is_dir() {
+        return Err(fail(format!(
+            "no folder `{relative}` beside this crate's Cargo.toml; make it, or name the folder that holds the templates"
+        )));
+    }
+    let mut names = Vec::new();
+    walk(&path, "", &mut names).map_err(|e| fail(format!("folder `{relative}` cannot be read: {e}")))?;
+    names.sort();
+    let files = names.iter().map(|name| format!("/{relative}/{name}"));
+    let relative = format!("/{relative}");
+    // In a debug build no file is named, so that editing a template rebuilds nothing.
+    Ok(quote! {{
+        #[cfg(debug_assertions)]
+        const FOLDER: ::demijohn::template::Folder =
+            ::demijohn::template::Folder::on_disk(concat!(env!("CARGO_MANIFEST_DIR"), #relative));
+        #[cfg(not(debug_assertions))]
+        const FOLDER: ::demijohn::template::Folder = ::demijohn::template::Folder::embedded(&[
+            #((#names, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), #files)))),*
+        ]);
+        FOLDER
+    }})
+}
+
+fn walk(folder: &Path, prefix: &str, names: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with(['.', '#']) || name.ends_with('~') {
+            continue;
+        }
+        if entry.path().is_dir() {
+            walk(&entry.path(), &format!("{prefix}{name}/"), names)?;
+        } else {
+            names.push(format!("{prefix}{name}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! What the engine promises, through its public face.
+
+use demijohn_covers::covers;
+use demijohn_template::{Context, Engine, Folder, Value, context};
+use std::fs;
+
+fn engine(files: &'static [(&'static str, &'static str)]) -> Engine {
+    Engine::builder().folder(Folder::embedded(files)).build()
+}
+
+#[track_caller]
+fn text(source: &str, context: impl Context) -> String {
+    Engine::builder().build().render_text(source, context).expect("renders")
+}
+
+/// A folder on disk for one test. The path is leaked, as a `Folder` names a path of the program's whole life.
+fn disk(files: &[(&str, &str)]) -> (tempfile::TempDir, Folder) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (name, source) in files {
+        write(&dir, name, source);
+    }
+    let path = dir.path().to_str().expect("UTF-8").to_owned();
+    (dir, Folder::on_disk(path.leak()))
+}
+
+fn write(dir: &tempfile::TempDir, name: &str, source: &str) {
+    let path = dir.path().join(name);
+    fs::create_dir_all(path.parent().expect("a parent")).expect("makes folders");
+    fs::write(path, source).expect("writes");
+}
+
+#[test]
+fn children_fill_the_blocks_of_their_parents() {
+    covers!("jinja.inherit");
+    let engine = engine(&[
+        (
+            "base.html",
+            "<title>{% block title %}Site{% endblock %}</title><main>{% block main %}{% endblock %}</main>",
+        ),
+        (
+            "page.html",
+            "{% extends 'base.html' %}{% block title %}Page - {{ super() }}{% endblock %}",
+        ),
+    ]);
+    assert_eq!(
+        engine.render("page.html", ()).expect("renders"),
+        "<title>Page - Site</title><main></main>"
+    );
+}
+
+#[test]
+fn the_first_of_several_includes_is_taken_and_missing_ones_can_be_passed_over() {
+    covers!("jinja.include");
+    let engine = engine(&[
+        ("a.html", "{% include ['no.html', 'b.html', 'c.html'] %}"),
+        ("b.html", "b"),
+        ("c.html", "c"),
+        ("d.html", "[{% include ['no.html', 'nor.html'] ignore missing %}]"),
+    ]);
+    assert_eq!(engine.render("a.html", ()).expect("renders"), "b");
+    assert_eq!(engine.render("d.html", ()).expect("renders"), "[]");
+}
+
+#[test]
+fn macros_are_imported() {
+    covers!("jinja.import_macros");
+    let m = "{% macro field(name, kind='text', size=20) %}<{{ name }} {{ kind }} {{ size }}>{% endmacro %}";
+    let engine = Engine::builder()
+        .folder(Folder::embedded(vec![("m.html", m)].leak()))
+        .build();
+    let use_it = "{{ field('a') }}{{ field('b', 'email', size=3) }}";
+    let local = engine.render_text(&format!("{m}{use_it}"), ()).expect("renders");
+    let imported = engine
+        .render_text(&format!("{{% from 'm.html' import field %}}{use_it}"), ())
+        .expect("renders");
+    assert_eq!(local, "<a text 20><b email 3>");
+    assert_eq!(imported, local);
+}
+
+#[test]
+fn namespaces_keep_what_a_loop_sets() {
+    covers!("jinja.set_namespace");
+    let source = "{% set ns = namespace(n=0) %}{% for x in xs %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n }}";
+    assert_eq!(text(source, context! { xs => vec![1, 2, 3] }), "6");
+}
+
+#[test]
+fn markup_is_escaped_by_the_ending_of_the_name() {
+    covers!("flask.template.autoescape");
+    for ending in ["html", "htm", "xml", "xhtml", "svg", "HTML"] {
+        let name = format!("a.{ending}").leak() as &str;
+        let engine = Engine::builder()
+            .folder(Folder::embedded(vec![(name, "{{ v }}")].leak()))
+            .build();
+        let out = engine.render(name, context! { v => "<script>" }).expect("renders");
+        assert_eq!(out, "&lt;script&gt;", "{name}");
+    }
+    assert_eq!(text("{{ v }}", context! { v => "<script>" }), "&lt;script&gt;");
+    let plain = engine(&[("mail.txt", "{{ v }}")]);
+    assert_eq!(
+        plain.render("mail.txt", context! { v => "<script>" }).expect("renders"),
+        "<script>"
+    );
+}
+
+#[test]
+fn safe_values_are_not_escaped_again() {
+    let context = || context! { raw => "<i>", safe => Value::from_safe_string("<b>".into()) };
+    assert_eq!(
+        text("{{ raw }}{{ safe }}{{ raw | safe }}", context()),
+        "&lt;i&gt;<b><i>"
+    );
+    assert_eq!(
+        text(
+            "{% autoescape false %}{{ raw }}{% endautoescape %}{{ raw | e }}",
+            context()
+        ),
+        "<i>&lt;i&gt;"
+    );
+}
+
+#[test]
+fn undefined_names_are_errors() {
+    let engine = engine(&[]);
+    for source in [
+        "{{ titel }}",
+        "{% if titel %}x{% endif %}",
+        "{% for t in titel %}x{% endfor %}",
+        "{{ a.titel }}",
+    ] {
+        let error = engine
+            .render_text(source, context! { a => context! { b => 1 } })
+            .expect_err(source);
+        assert!(error.to_string().contains("titel"), "{source}: {error}");
+    }
+    assert_eq!(
+        text("{{ titel | default('-') }}{% if titel is defined %}x{% endif %}", ()),
+        "-"
+    );
+}
+
+#[test]
+fn errors_point_into_the_included_template() {
+    covers!("jinja.error_lines");
+    let engine = engine(&[
+        ("page.html", "<p>\n{% include 'part.html' %}\n</p>"),
+        ("part.html", "one\ntwo\n\t<b>{{ wrong | upper }}</b>"),
+    ]);
+    let error = engine.render("page.html", ()).expect_err("`wrong` is not there");
+    assert_eq!((error.template(), error.line()), (Some("part.html"), Some(3)));
+    let long = format!("{error:#}");
+    assert!(
+        long.contains("3 | \t<b>{{ wrong | upper }}</b>\n  | \t              ^^^^^"),
+        "{long}"
+    );
+    assert!(long.ends_with("  from page.html:2\n"), "{long}");
+}
+
+#[test]
+fn errors_of_functions_are_kept_as_the_source() {
+    let engine = Engine::builder()
+        .function("fetch", || -> Result<String, minijinja::Error> {
+            Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no")
+                .with_source(std::io::Error::other("disk full")))
+        })
+        .build();
+    let error = engine.render_text("{{ fetch() }}", ()).expect_err("fails");
+    let source = std::error::Error::source(&error).expect("a source");
+    assert_eq!(source.to_string(), "disk full");
+}
+
+#[test]
+fn filters_functions_tests_and_globals_can_be_added() {
+    covers!("jinja.custom");
+    let engine = Engine::builder()
+        .folder(Folder::embedded(&[(
+            "a.txt",
+            "{{ 2 | twice }} {{ add(1, 2) }} {{ 3 is odd_one }} {{ site }}",
+        )]))
+        .filter("twice", |n: i64| n * 2)
+        .function("add", |a: i64, b: i64| a + b)
+        .test("odd_one", |n: i64| n % 2 == 1)
+        .global("site", "Demijohn")
+        .build();
+    assert_eq!(engine.render("a.txt", ()).expect("renders"), "4 3 True Demijohn");
+}
+
+#[test]
+fn earlier_folders_hide_later_ones() {
+    let site = Folder::embedded(&[("blog/index.html", "site"), ("own.html", "own")]);
+    let blog = Folder::embedded(&[("blog/index.html", "blog"), ("blog/detail.html", "detail")]);
+    let engine = Engine::builder().folder(site).folder(blog).build();
+    assert_eq!(engine.render("blog/index.html", ()).expect("renders"), "site");
+    assert_eq!(engine.render("blog/detail.html", ()).expect("renders"), "detail");
+    assert_eq!(engine.names(), ["blog/detail.html", "blog/index.html", "own.html"]);
+
+    let (_dir, disk) = disk(&[("blog/index.html", "disk")]);
+    let engine = Engine::builder().folder(disk).folder(site).build();
+    assert_eq!(engine.render("blog/index.html", ()).expect("renders"), "disk");
+    let engine = Engine::builder().folder(site).folder(disk).build();
+    assert_eq!(engine.render("blog/index.html", ()).expect("renders"), "site");
+}
+
+#[test]
+fn a_changed_file_changes_the_next_page() {
+    covers!("jinja.auto_reload");
+    let (dir, folder) = disk(&[
+        ("base.html", "1{% block b %}{% endblock %}"),
+        ("a.html", "{% extends 'base.html' %}"),
+    ]);
+    let engine = Engine::builder().folder(folder).build();
+    assert_eq!(engine.render("a.html", ()).expect("renders"), "1");
+    write(&dir, "base.html", "two");
+    assert_eq!(engine.render("a.html", ()).expect("renders"), "two");
+    fs::remove_file(dir.path().join("a.html")).expect("removes");
+    assert!(engine.render("a.html", ()).expect_err("it is gone").is_not_found());
+}
+
+#[test]
+fn names_do_not_leave_the_folder() {
+    covers!("templates.engine.filesystem_loader");
+    let (dir, folder) = disk(&[
+        ("sub/a.html", "inside"),
+        ("secret.txt", "secret"),
+        (".hidden", "hidden"),
+    ]);
+    let sub = Folder::on_disk(dir.path().join("sub").to_str().expect("UTF-8").to_owned().leak());
+    let engine = Engine::builder().folder(sub).build();
+    for name in [
+        "../secret.txt",
+        "./a.html",
+        "x/../../secret.txt",
+        "/a.html",
+        "..\\secret.txt",
+        "a.html\0",
+        "",
+    ] {
+        assert!(engine.render(name, ()).expect_err(name).is_not_found(), "{name}");
+    }
+    // The first folder that has the name wins.
+    write(&dir, "a.html", "outside");
+    let engine = Engine::builder().folder(sub).folder(folder).build();
+    assert_eq!(engine.render("a.html", ()).expect("renders"), "inside");
+    assert!(engine.render(".hidden", ()).expect_err("hidden").is_not_found());
+}
+
+#[test]
+fn a_missing_template_names_the_one_that_was_meant() {
+    let engine = engine(&[("blog/index.html", "")]);
+    let error = engine.render("blog/indx.html", ()).expect_err("not there");
+    assert!(
+        error.to_string().ends_with("did you mean `blog/index.html`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn check_finds_what_does_not_parse_and_what_is_not_there() {
+    let (_dir, folder) = disk(&[
+        ("ok.html", "{% include 'part.html' %}"),
+        ("part.html", "fine"),
+        ("broken.html", "<ul>\n{% for x in xs %}\n</ul>"),
+        ("lost.html", "a\n{% extends 'prat.html' %}"),
+    ]);
+    for folder in [
+        folder,
+        Folder::embedded(&[
+            ("ok.html", "{% include 'part.html' %}"),
+            ("part.html", "fine"),
+            ("broken.html", "<ul>\n{% for x in xs %}\n</ul>"),
+            ("lost.html", "a\n{% extends 'prat.html' %}"),
+        ]),
+    ] {
+        let engine = Engine::builder().folder(folder).build();
+        let faults = engine.check();
+        let seen: Vec<(&str, usize)> = faults.iter().map(|f| (f.template.as_str(), f.line)).collect();
+        assert_eq!(seen, [("broken.html", 3), ("lost.html", 2)], "{faults:?}");
+        assert!(
+            faults[0].message.contains("expected end of block"),
+            "{}",
+            faults[0].message
+        );
+        assert_eq!(faults[1].message, "no template `prat.html`; did you mean `part.html`?");
+        assert_eq!(faults[0].file.is_some(), folder.path().is_some());
+        let error = engine.render("broken.html", ()).expect_err("does not parse");
+        assert!(error.to_string().contains("expected end of block"), "{error}");
+    }
+}
+
+#[test]
+fn check_finds_a_folder_that_is_not_there() {
+    let engine = Engine::builder()
+        .folder(Folder::on_disk("/nonexistent/templates"))
+        .build();
+    assert_eq!(engine.check().len(), 1);
+    let error = engine.render("a.html", ()).expect_err("not there");
+    assert!(
+        error.to_string().contains("/nonexistent/templates is not there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn free_names_are_those_that_a_page_must_hand_over() {
+    let engine = Engine::builder()
+        .folder(Folder::embedded(&[
+            ("base.html", "{{ site }} {{ title }}{% block b %}{% endblock %}"),
+            (
+                "page.html",
+                "{% extends 'base.html' %}{% block b %}{% for a in articles %}{{ a.name }}{% endfor %}{% endblock %}",
+            ),
+        ]))
+        .global("site", "x")
+        .build();
+    assert_eq!(engine.free_names("page.html").expect("there"), ["articles", "title"]);
+}
+
+#[test]
+fn calls_with_literal_names_can_be_judged() {
+    let engine = engine(&[("a.html", "x\n{{ url_for('home') }}{{ url_for('hme') }}")]);
+    let faults = engine.check_calls("url_for", |name| (name != "home").then(|| format!("no route `{name}`")));
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        (faults[0].place().as_str(), faults[0].message.as_str()),
+        ("a.html:2", "no route `hme`")
+    );
+}
+
+#[test]
+fn endless_recursion_is_an_error() {
+    let engine = engine(&[("a.html", "{% include 'a.html' %}")]);
+    assert!(engine.render("a.html", ()).is_err());
+    let deep = format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000));
+    assert!(engine.render_text(&format!("{{{{ {deep} }}}}"), ()).is_err());
+}
+
+#[test]
+fn context_takes_values_by_either_trait() {
+    #[derive(serde::Serialize)]
+    struct Plain {
+        n: i32,
+    }
+    let source = "{{ a }} {{ p.n }} {{ ps[1].n }} {{ o is none }} {{ m.k }}";
+    let m = std::collections::BTreeMap::from([("k", 5)]);
+    let context =
+        context! { a => "x", p => Plain { n: 1 }, ps => [Plain { n: 2 }, Plain { n: 3 }], o => None::<i64>, m };
+    assert_eq!(text(source, context), "x 1 3 True 5");
+}
