@@ -107,6 +107,41 @@ pub trait Transaction: Send + Sync {
 
     /// Steers the transaction.
     fn control(&self, control: Control) -> BoxFuture<'static, Result<()>>;
+
+    /// Gives up without waiting, as `Drop` must: undoes what came since the savepoint of this depth, or with `None`
+    /// rolls everything back and returns the connection. Work that is asked for afterwards fails.
+    fn abandon(&self, savepoint: Option<u32>);
+}
+
+/// Opens a database by its URL.
+pub type Open = fn(url: &str) -> Result<std::sync::Arc<dyn Driver>>;
+
+/// The drivers that a site has, by URL scheme (`sqlite` in `sqlite://site.db`).
+#[derive(Clone, Default)]
+pub struct Drivers(pub Vec<(&'static str, Open)>);
+
+impl Drivers {
+    /// Opens the database that `url` names.
+    ///
+    /// # Errors
+    /// When no driver has its scheme, or the driver cannot open it.
+    pub fn open(&self, url: &str) -> Result<std::sync::Arc<dyn Driver>> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        match self.0.iter().find(|(name, _)| *name == scheme) {
+            Some((_, open)) => open(url),
+            None => {
+                let known: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                Err(crate::Error::usage(format!(
+                    "DATABASE_URL: no driver for `{scheme}:` (enabled: {known}); enable the feature of that engine"
+                )))
+            }
+        }
+    }
 }
 
 /// Steering a transaction. Savepoints are numbered by their depth.

@@ -1,6 +1,6 @@
 //! The metadata of a model: written once, by `#[model]`, and read by everyone.
 
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::row::Cursor;
 use crate::value::{Kind, Value};
 use std::any::Any;
@@ -46,31 +46,9 @@ pub struct ModelMeta {
 pub struct ModelOps {
     /// Reads one row's columns of this model; they stand in the order of `fields`.
     pub decode: fn(&mut Cursor<'_>) -> Result<Box<dyn Any + Send + Sync>>,
-    /// Puts what belongs to relation number `relation` into an object of this model.
-    pub attach: fn(object: &mut dyn Any, relation: u16, slot: Slot),
-}
-
-/// What is put into a relation field of an object.
-#[derive(Clone)]
-pub enum Slot {
-    /// The related object, or that there is none.
-    One(Option<Erased>),
-    /// A batch that all rows of one result share: who was fetched together is loaded together.
-    Shared(Arc<Batch>),
-}
-
-/// Related objects of one result set, by key; filled at once for all rows.
-pub struct Batch {
-    /// The model that has the relation.
-    pub model: &'static str,
-    /// The relation.
-    pub relation: &'static str,
-    /// Where the query was built.
-    pub at: Option<At>,
-    /// Keys of the related objects, for whoever loads them later.
-    pub keys: std::sync::Mutex<Vec<Value>>,
-    /// The loaded objects; the relation's owner knows the type of the map.
-    pub loaded: std::sync::OnceLock<Erased>,
+    /// Puts what was loaded for relation number `relation` into an object of this model: the related object for a
+    /// to-one relation, an `Arc` of the `Vec` of them for a to-many one.
+    pub attach: fn(object: &mut dyn Any, relation: u16, loaded: Erased),
 }
 
 /// A column.

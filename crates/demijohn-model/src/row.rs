@@ -1,6 +1,6 @@
 //! Reading rows.
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::field::FieldType;
 use crate::value::ValueRef;
 
@@ -8,12 +8,18 @@ use crate::value::ValueRef;
 pub struct Cursor<'r> {
     columns: &'r [ValueRef<'r>],
     next: usize,
+    at: Option<At>,
 }
 
 impl<'r> Cursor<'r> {
-    /// At the first column.
-    pub fn new(columns: &'r [ValueRef<'r>]) -> Self {
-        Cursor { columns, next: 0 }
+    /// At the first column of a row; `at` is where the query was built, for errors about what it did not load.
+    pub fn new(columns: &'r [ValueRef<'r>], at: Option<At>) -> Self {
+        Cursor { columns, next: 0, at }
+    }
+
+    /// Where the query was built.
+    pub fn at(&self) -> Option<At> {
+        self.at
     }
 
     /// Reads the next column.
