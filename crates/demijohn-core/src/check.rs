@@ -79,6 +79,27 @@ impl fmt::Display for Finding {
     }
 }
 
+impl std::error::Error for Finding {}
+
+/// The candidate that is meant most likely by a name that does not exist, if any is near: "did you mean ..?".
+///
+/// ```
+/// use demijohn_core::check::nearest;
+///
+/// assert_eq!(nearest("detial", ["list", "detail"]), Some("detail"));
+/// assert_eq!(nearest("xyz", ["list", "detail"]), None);
+/// ```
+pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let wanted = name.to_lowercase();
+    let allowed = wanted.chars().count().div_ceil(3).min(3);
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let distance = strsim::osa_distance(&wanted, &candidate.to_lowercase());
+        (distance <= allowed).then_some((distance, candidate))
+    });
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
 /// A check: reads the built site and adds what it finds.
 pub struct Check {
     /// A word to choose checks by: `models`, `security`.
@@ -86,8 +107,11 @@ pub struct Check {
     /// True for checks that only `check --deploy` runs.
     pub deploy: bool,
     /// The check itself.
-    pub run: Box<dyn Fn(&Bag, &Settings, &mut Vec<Finding>) + Send + Sync>,
+    pub run: Examine,
 }
+
+/// What a check does.
+pub type Examine = Box<dyn Fn(&Bag, &Settings, &mut Vec<Finding>) + Send + Sync>;
 
 /// All checks of a site.
 #[derive(Default)]

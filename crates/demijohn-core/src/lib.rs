@@ -1,6 +1,6 @@
 //! The ground floor of Demijohn: the types and traits that every other crate meets on.
 //!
-//! Nothing here does IO and nothing here knows a battery. A crate that only adds an extractor, a reply, a check or a
+//! Nothing here does IO (but for reading settings) and nothing here knows a battery. A crate that only adds an extractor, a reply, a check or a
 //! command depends on this crate alone:
 //!
 //! - [`Error`] is the one error type of handlers: what the client reads and what the log reads are two things.

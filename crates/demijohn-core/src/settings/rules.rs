@@ -1,0 +1,75 @@
+//! What development and production refuse.
+
+use super::{BIND, Settings};
+use crate::check::Finding;
+
+/// The rules of the mode that the site runs in.
+pub(super) fn mode(settings: &Settings, findings: &mut Vec<Finding>) {
+    let loopback = settings.bind().is_loopback();
+    match settings.debug() {
+        true if !loopback && !cfg!(debug_assertions) => findings.push(
+            Finding::error(
+                "settings.E010",
+                format!("DEBUG is on in a release build that listens on {}", settings.bind()),
+            )
+            .on("DEBUG")
+            .hint("set DEBUG=false, or listen on 127.0.0.1"),
+        ),
+        true if !loopback => findings.push(
+            Finding::warning(
+                "settings.W002",
+                format!("DEBUG is on and {} can be reached by others", settings.bind()),
+            )
+            .on("DEBUG")
+            .hint("set DEBUG=false where others can reach the site"),
+        ),
+        true => {}
+        false => production(settings, loopback, findings),
+    }
+}
+
+fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) {
+    let needed_by = &settings.secret_needed_by;
+    if !needed_by.is_empty() {
+        match settings.own.secret_key.weakness() {
+            Some(_) if settings.own.secret_key.is_empty() => findings.push(no_secret_key(needed_by)),
+            Some(weakness) => findings.push(
+                Finding::error("settings.E008", format!("the key can be guessed: {weakness}"))
+                    .on("SECRET_KEY")
+                    .hint(MAKE_A_KEY),
+            ),
+            None => {}
+        }
+        for (n, key) in settings.own.secret_key_fallbacks.iter().enumerate() {
+            if let Some(weakness) = key.weakness() {
+                findings.push(
+                    Finding::error("settings.E008", format!("key {} can be guessed: {weakness}", n + 1))
+                        .on("SECRET_KEY_FALLBACKS")
+                        .hint("take it out: whoever guesses it can still sign"),
+                );
+            }
+        }
+    }
+    if settings.allowed_hosts().is_empty() && !loopback {
+        findings.push(
+            Finding::error(
+                "settings.E009",
+                format!("it is empty, and {} {} can be reached by others", BIND.name(), settings.bind()),
+            )
+            .on("ALLOWED_HOSTS")
+            .hint("set ALLOWED_HOSTS=www.example.org to the names that visitors use, or listen on 127.0.0.1; for development set DEBUG=true"),
+        );
+    }
+}
+
+const MAKE_A_KEY: &str = "set SECRET_KEY to 50 or more random characters, such as `openssl rand -hex 32` prints";
+
+pub(super) fn no_secret_key(needed_by: &[String]) -> Finding {
+    let by = match needed_by {
+        [] => String::new(),
+        names => format!(" by {}", names.join(", ")),
+    };
+    Finding::error("settings.E007", format!("it is not set, and needed{by}"))
+        .on("SECRET_KEY")
+        .hint(MAKE_A_KEY)
+}
