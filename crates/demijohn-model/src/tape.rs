@@ -137,7 +137,7 @@ pub enum Op {
     /// a, low, high
     Between,
     /// a, then so many items
-    In(u16),
+    In(u32),
     /// a
     IsNull,
     /// a, b
