@@ -1,0 +1,185 @@
+//! The door to the site: models of blueprints, the database as a handler argument, tables at start.
+
+use crate::db::Db;
+use crate::model::Model;
+use crate::queryset::QuerySet;
+use demijohn_core::check::Finding;
+use demijohn_core::site::{Assemble, Part, Phase, Site};
+use demijohn_core::{BoxFuture, Extract, Needs, Rejection, Request};
+use demijohn_model::driver::Drivers;
+use demijohn_model::meta::{ModelMeta, RelationKind};
+use std::collections::BTreeMap;
+
+/// Adds `.models(..)` to the site and to blueprints.
+pub trait ModelsExt: Assemble {
+    /// Registers models: `.models(models![Article, Tag])`.
+    #[must_use]
+    fn models<const K: usize>(self, models: [fn() -> &'static ModelMeta; K]) -> Self {
+        self.with(Models(models.to_vec()))
+    }
+}
+
+impl<T: Assemble> ModelsExt for T {}
+
+/// Models of a blueprint, as a part.
+pub struct Models(pub Vec<fn() -> &'static ModelMeta>);
+
+impl Part for Models {
+    fn install(self: Box<Self>, site: &mut Site) {
+        let blueprint = site.scope().blueprint.clone();
+        let registry: &mut ModelRegistry = site.entry();
+        for meta in self.0 {
+            registry.add(&blueprint, meta());
+        }
+    }
+}
+
+/// All models of a site, in the order of their registration.
+#[derive(Default)]
+pub struct ModelRegistry {
+    models: Vec<(String, &'static ModelMeta)>,
+}
+
+impl ModelRegistry {
+    fn add(&mut self, blueprint: &str, meta: &'static ModelMeta) {
+        if !self.models.iter().any(|(_, known)| known.is(meta)) {
+            self.models.push((blueprint.to_owned(), meta));
+        }
+    }
+
+    /// The models, each with the blueprint that registered it first.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'static ModelMeta)> {
+        self.models.iter().map(|(blueprint, meta)| (blueprint.as_str(), *meta))
+    }
+
+    /// The metadata of all models.
+    pub fn metas(&self) -> Vec<&'static ModelMeta> {
+        self.models.iter().map(|(_, meta)| *meta).collect()
+    }
+
+    fn check(&self, findings: &mut Vec<Finding>) {
+        let mut tables: BTreeMap<&str, &'static ModelMeta> = BTreeMap::new();
+        let mut names: BTreeMap<(usize, &str), String> = BTreeMap::new();
+        for (_, meta) in &self.models {
+            let object = format!("{} ({}:{})", meta.name, meta.file, meta.line);
+            if let Some(other) = tables.insert(meta.table, meta) {
+                findings.push(
+                    Finding::error("models.E028", format!("table `{}` belongs to {other:?} already", meta.table))
+                        .on(&object)
+                        .hint("give one of them another table: `#[model(table = \"..\")]`"),
+                );
+            }
+            for relation in meta.relations {
+                let target = (relation.target)();
+                if !self.models.iter().any(|(_, known)| known.is(target)) {
+                    findings.push(
+                        Finding::error("fields.E300", format!("`{}` points to {}, which is not registered", relation.name, target.name))
+                            .on(&object)
+                            .hint(format!("add it to a blueprint: `.models(models![{}])`", target.name)),
+                    );
+                }
+                if let RelationKind::ToOne { null: false, on_delete: demijohn_model::meta::OnDelete::SetNull, .. } = relation.kind {
+                    findings.push(
+                        Finding::error("fields.E320", format!("`{}` is set to NULL on delete, but cannot be NULL", relation.name))
+                            .on(&object)
+                            .hint(format!("make it `Option<ForeignKey<{}>>`, or choose another on_delete", target.name)),
+                    );
+                }
+                if relation.related_name.is_empty() {
+                    continue;
+                }
+                let way = (std::ptr::from_ref(target).addr(), relation.related_name);
+                let here = format!("{}.{}", meta.name, relation.name);
+                if let Some(other) = names.insert(way, here.clone()) {
+                    findings.push(
+                        Finding::error(
+                            "fields.E304",
+                            format!("{here} and {other} both call their way back from {} `{}`", target.name, relation.related_name),
+                        )
+                        .on(&object)
+                        .hint("give one of them another `related_name`"),
+                    );
+                }
+                if target.field(relation.related_name).is_some() {
+                    findings.push(
+                        Finding::error(
+                            "fields.E302",
+                            format!("the way back of {here}, `{}`, is a field of {} already", relation.related_name, target.name),
+                        )
+                        .on(&object)
+                        .hint("choose another `related_name`"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The database part: opens what `DATABASE_URL` names with the drivers that are there, creates missing tables at
+/// start, checks models, and makes [`Db`] a handler argument.
+#[derive(Default)]
+pub struct Loader;
+
+impl Part for Loader {
+    fn install(self: Box<Self>, site: &mut Site) {
+        site.checks.add("models", |bag, _, findings| {
+            if let Some(registry) = bag.get::<ModelRegistry>() {
+                registry.check(findings);
+            }
+        });
+        site.on_build(Phase::Provide, |site| {
+            let url = match site.settings().database_url() {
+                Some(url) => url.to_owned(),
+                None if site.bag().get::<ModelRegistry>().is_some() => "sqlite://db.sqlite3".to_owned(),
+                None => return Ok(()),
+            };
+            if site.bag().get::<Db>().is_none() {
+                let drivers = site.entry::<Drivers>().clone();
+                site.bag_mut().insert(Db::lazy(url, drivers));
+            }
+            Ok(())
+        });
+    }
+}
+
+impl Loader {
+    /// Creates the tables that are missing. Migrations will take its place.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or refuses.
+    pub async fn create_tables(bag: &demijohn_core::Bag) -> demijohn_core::Result<()> {
+        let (Some(db), Some(registry)) = (bag.get::<Db>(), bag.get::<ModelRegistry>()) else { return Ok(()) };
+        let statements = demijohn_sql::create_tables(&registry.metas(), db.dialect()?);
+        if !statements.is_empty() {
+            db.execute_script(statements.join(";\n")).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Extract for Db {
+    async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+        Ok(request.provided::<Db>()?.clone())
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.provider::<Db>("register models (`.models(models![..])`) or set DATABASE_URL, and enable a driver's feature (`sqlite`)");
+    }
+}
+
+/// The only row of a query, or 404 for the client (Django's `get_object_or_404`).
+///
+/// # Errors
+/// 404 when there is no row; 500 when there are several or the database fails.
+pub fn get_or_404<'a, M: Model, O: Send + 'static>(
+    query: QuerySet<M, O>,
+    db: &'a Db,
+) -> BoxFuture<'a, demijohn_core::Result<O>> {
+    let row = query.get(db);
+    Box::pin(async move {
+        row.await.map_err(|error| match error.is_not_found() {
+            true => demijohn_core::Error::not_found(format!("No {} matches the given query.", M::NAME)).with_source(error),
+            false => error.into(),
+        })
+    })
+}
