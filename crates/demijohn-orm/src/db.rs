@@ -13,6 +13,7 @@ use demijohn_model::{Error, Result};
 use std::any::Any;
 use std::ops::{Deref, Range};
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// A database, or a transaction on it. Cheap to clone; handlers take it as an argument.
@@ -35,7 +36,8 @@ struct Pool {
     drivers: Drivers,
     open: OnceLock<Arc<dyn Driver>>,
     opening: Mutex<()>,
-    log: Mutex<Option<Vec<String>>>,
+    recording: AtomicBool,
+    log: Mutex<Vec<String>>,
 }
 
 /// A transaction, and how deep in savepoints this handle is.
@@ -53,9 +55,13 @@ impl Db {
             drivers,
             open: OnceLock::new(),
             opening: Mutex::new(()),
-            log: Mutex::new(None),
+            recording: AtomicBool::new(false),
+            log: Mutex::new(Vec::new()),
         };
-        Db { pool: Arc::new(pool), leased: None }
+        Db {
+            pool: Arc::new(pool),
+            leased: None,
+        }
     }
 
     /// A database that is open already.
@@ -77,7 +83,11 @@ impl Db {
         if let Some(driver) = self.pool.open.get() {
             return Ok(driver);
         }
-        let _guard = self.pool.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _guard = self
+            .pool
+            .opening
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(driver) = self.pool.open.get() {
             return Ok(driver);
         }
@@ -105,17 +115,29 @@ impl Db {
     pub(crate) fn unit(&self) -> UnitBuilder {
         match self.dialect() {
             Ok(dialect) => UnitBuilder::new(dialect),
-            Err(error) => UnitBuilder { fault: Some(error), ..UnitBuilder::new(Dialect::Sqlite) },
+            Err(error) => UnitBuilder {
+                fault: Some(error),
+                ..UnitBuilder::new(Dialect::Sqlite)
+            },
         }
     }
 
     /// Carries out a unit.
-    pub(crate) fn run(&self, unit: UnitBuilder, sink: Box<dyn RowSink>, writes: bool) -> BoxFuture<'static, Result<Done>> {
+    pub(crate) fn run(
+        &self,
+        unit: UnitBuilder,
+        sink: Box<dyn RowSink>,
+        writes: bool,
+    ) -> BoxFuture<'static, Result<Done>> {
         if let Some(error) = unit.fault {
             return Box::pin(std::future::ready(Err(error)));
         }
         self.note(&unit.steps);
-        let unit = Unit { steps: unit.steps, sink, writes };
+        let unit = Unit {
+            steps: unit.steps,
+            sink,
+            writes,
+        };
         match &self.leased {
             Some(leased) => leased.transaction.run(unit),
             None => match self.driver() {
@@ -129,7 +151,8 @@ impl Db {
     pub(crate) async fn scalar<T: FieldType + Sync>(&self, unit: UnitBuilder) -> Result<T> {
         let done = self.run(unit, Box::new(One::<T>(None)), false).await?;
         let one = done.sink.into_any().downcast::<One<T>>().map_err(|_| lost_sink())?;
-        one.0.ok_or_else(|| Error::usage("the database gave no row where one was sure"))
+        one.0
+            .ok_or_else(|| Error::usage("the database gave no row where one was sure"))
     }
 
     /// Carries out statements that give no rows; how many rows each changed.
@@ -145,11 +168,16 @@ impl Db {
     /// # Errors
     /// When one of the queries has no meaning, or the database fails.
     pub fn batch<'a, B: Batch + 'a>(&'a self, queries: B) -> BoxFuture<'a, Result<B::Out>> {
-        let mut builder = BatchBuilder { unit: self.unit(), sinks: Vec::new() };
+        let mut builder = BatchBuilder {
+            unit: self.unit(),
+            sinks: Vec::new(),
+        };
         let pending = queries.add(&mut builder);
         Box::pin(async move {
             let pending = pending?;
-            let done = self.run(builder.unit, Box::new(Composite(builder.sinks)), false).await?;
+            let done = self
+                .run(builder.unit, Box::new(Composite(builder.sinks)), false)
+                .await?;
             let sinks = done.sink.into_any().downcast::<Composite>().map_err(|_| lost_sink())?;
             let mut finished = Finished(sinks.0.into_iter().map(|(_, sink)| Some(sink)).collect());
             B::finish(pending, &mut finished)
@@ -218,25 +246,45 @@ impl Db {
             None => {
                 let driver = self.driver()?;
                 let transaction: Arc<dyn Transaction> = driver.begin(at).await?.into();
-                Leased { transaction, dialect: driver.dialect(), depth: 0 }
+                Leased {
+                    transaction,
+                    dialect: driver.dialect(),
+                    depth: 0,
+                }
             }
             Some(outer) => {
                 let depth = outer.depth + 1;
                 outer.transaction.control(Control::Savepoint(depth)).await?;
-                Leased { transaction: outer.transaction.clone(), dialect: outer.dialect, depth }
+                Leased {
+                    transaction: outer.transaction.clone(),
+                    dialect: outer.dialect,
+                    depth,
+                }
             }
         };
-        Ok(Tx { db: Db { pool: self.pool.clone(), leased: Some(Arc::new(leased)) }, open: true })
+        Ok(Tx {
+            db: Db {
+                pool: self.pool.clone(),
+                leased: Some(Arc::new(leased)),
+            },
+            open: true,
+        })
     }
 
     /// Keeps the text of every statement from now on; see [`recorded`](Self::recorded). For tests.
     pub fn record(&self) {
-        *self.pool.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Vec::new());
+        self.log().clear();
+        self.pool.recording.store(true, Ordering::Relaxed);
     }
 
     /// The statements since [`record`](Self::record), which ends with this call.
     pub fn recorded(&self) -> Vec<String> {
-        self.pool.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take().unwrap_or_default()
+        self.pool.recording.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.log())
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.pool.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn note(&self, steps: &[Step]) {
@@ -245,15 +293,19 @@ impl Db {
                 tracing::debug!(target: "demijohn::sql", sql = %step.sql);
             }
         }
-        if let Some(log) = &mut *self.pool.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            log.extend(steps.iter().map(|step| step.sql.clone()));
+        if self.pool.recording.load(Ordering::Relaxed) {
+            self.log().extend(steps.iter().map(|step| step.sql.clone()));
         }
     }
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.in_transaction() { "Db(in a transaction)" } else { "Db" })
+        f.write_str(if self.in_transaction() {
+            "Db(in a transaction)"
+        } else {
+            "Db"
+        })
     }
 }
 
@@ -270,7 +322,9 @@ impl Tx {
     /// # Errors
     /// When the database refuses: a deferred constraint, a full disk.
     pub async fn commit(mut self) -> Result<()> {
-        let Some(leased) = self.db.leased.clone() else { return Ok(()) };
+        let Some(leased) = self.db.leased.clone() else {
+            return Ok(());
+        };
         let control = match leased.depth {
             0 => Control::Commit,
             depth => Control::Release(depth),
@@ -286,7 +340,9 @@ impl Tx {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn rollback(mut self) -> Result<()> {
-        let Some(leased) = self.db.leased.clone() else { return Ok(()) };
+        let Some(leased) = self.db.leased.clone() else {
+            return Ok(());
+        };
         self.open = false;
         let control = match leased.depth {
             0 => Control::Rollback,
@@ -320,7 +376,11 @@ pub(crate) struct UnitBuilder {
 
 impl UnitBuilder {
     pub(crate) fn new(dialect: Dialect) -> Self {
-        UnitBuilder { dialect, steps: Vec::new(), fault: None }
+        UnitBuilder {
+            dialect,
+            steps: Vec::new(),
+            fault: None,
+        }
     }
 
     /// Compiles a statement and gives the number of its step.
@@ -414,7 +474,10 @@ impl<B: Batch> Batch for Vec<B> {
         self.into_iter().map(|query| query.add(batch)).collect()
     }
     fn finish(pending: Self::Pending, finished: &mut Finished) -> Result<Self::Out> {
-        pending.into_iter().map(|pending| B::finish(pending, finished)).collect()
+        pending
+            .into_iter()
+            .map(|pending| B::finish(pending, finished))
+            .collect()
     }
 }
 

@@ -64,7 +64,11 @@ impl<R, T, N> Column<R, T, N> {
     #[doc(hidden)]
     #[inline]
     pub const fn new(path: Path, field: u16) -> Self {
-        Column { path, field, _types: PhantomData }
+        Column {
+            path,
+            field,
+            _types: PhantomData,
+        }
     }
 
     pub(crate) fn index(self) -> u16 {
@@ -72,7 +76,10 @@ impl<R, T, N> Column<R, T, N> {
     }
 
     pub(crate) fn node(self) -> Node {
-        Node::op(Op::Column { path: self.path, field: self.field })
+        Node::op(Op::Column {
+            path: self.path,
+            field: self.field,
+        })
     }
 }
 
@@ -90,7 +97,10 @@ impl<R, T> Clone for Expr<R, T> {
 
 impl<R, T> Expr<R, T> {
     pub(crate) fn of(node: Node) -> Self {
-        Expr { node, _types: PhantomData }
+        Expr {
+            node,
+            _types: PhantomData,
+        }
     }
 
     fn node(self) -> Node {
@@ -116,7 +126,13 @@ pub struct Outer<T>(Node, PhantomData<fn() -> T>);
 
 /// A column of the enclosing query, inside [`exists`] or [`subquery`] (Django's `OuterRef`).
 pub fn outer<R, T, N>(column: Column<R, T, N>) -> Outer<T> {
-    Outer(Node::op(Op::Column { path: column.path.in_outer(), field: column.field }), PhantomData)
+    Outer(
+        Node::op(Op::Column {
+            path: column.path.in_outer(),
+            field: column.field,
+        }),
+        PhantomData,
+    )
 }
 
 /// What can stand where a `B` is wanted in a query on `R`: a value, a column or an expression of that type.
@@ -274,7 +290,12 @@ macro_rules! expression_methods {
         }
         /// `self BETWEEN low AND high`, both included.
         pub fn between(self, low: impl IntoExpr<T::Base, R>, high: impl IntoExpr<T::Base, R>) -> Q<R> {
-            Expr::of(self.node().then(low.into_node()).then(high.into_node()).push(Op::Between))
+            Expr::of(
+                self.node()
+                    .then(low.into_node())
+                    .then(high.into_node())
+                    .push(Op::Between),
+            )
         }
         /// `self IN (values)`; never true for no values.
         pub fn in_<V: IntoExpr<T::Base, R>>(self, values: impl IntoIterator<Item = V>) -> Q<R> {
@@ -307,42 +328,66 @@ macro_rules! expression_methods {
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::Contains { ignore_case: false }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::Contains { ignore_case: false }),
+            )
         }
         /// Contains the text in any case.
         pub fn icontains(self, text: impl IntoExpr<String, R>) -> Q<R>
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::Contains { ignore_case: true }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::Contains { ignore_case: true }),
+            )
         }
         /// Starts with the text.
         pub fn startswith(self, text: impl IntoExpr<String, R>) -> Q<R>
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::StartsWith { ignore_case: false }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::StartsWith { ignore_case: false }),
+            )
         }
         /// Starts with the text in any case.
         pub fn istartswith(self, text: impl IntoExpr<String, R>) -> Q<R>
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::StartsWith { ignore_case: true }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::StartsWith { ignore_case: true }),
+            )
         }
         /// Ends with the text.
         pub fn endswith(self, text: impl IntoExpr<String, R>) -> Q<R>
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::EndsWith { ignore_case: false }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::EndsWith { ignore_case: false }),
+            )
         }
         /// Ends with the text in any case.
         pub fn iendswith(self, text: impl IntoExpr<String, R>) -> Q<R>
         where
             T: Text,
         {
-            Expr::of(self.node().then(text.into_node()).push(Op::EndsWith { ignore_case: true }))
+            Expr::of(
+                self.node()
+                    .then(text.into_node())
+                    .push(Op::EndsWith { ignore_case: true }),
+            )
         }
         /// Is the text in any case.
         pub fn iexact(self, text: impl IntoExpr<String, R>) -> Q<R>
@@ -439,7 +484,11 @@ impl<M, T: FieldType, N> Column<M, T, N> {
     where
         N: OwnColumn,
     {
-        Set { field: self.field, value: value.into_node(), _model: PhantomData }
+        Set {
+            field: self.field,
+            value: value.into_node(),
+            _model: PhantomData,
+        }
     }
 
     /// Assigns a value, or NULL for `None`.
@@ -449,7 +498,11 @@ impl<M, T: FieldType, N> Column<M, T, N> {
         N: OwnColumn,
     {
         let value = value.map_or_else(|| Node::param(Value::Null), V::into_node);
-        Set { field: self.field, value, _model: PhantomData }
+        Set {
+            field: self.field,
+            value,
+            _model: PhantomData,
+        }
     }
 }
 
@@ -556,7 +609,11 @@ pub struct Case<R, T> {
 
 /// `CASE WHEN condition THEN value ..`
 pub fn case<R, V: Typed<R>>(condition: impl Predicate<R>, value: V) -> Case<R, V::T> {
-    Case { node: condition.into_condition().then(value.typed()), arms: 1, _types: PhantomData }
+    Case {
+        node: condition.into_condition().then(value.typed()),
+        arms: 1,
+        _types: PhantomData,
+    }
 }
 
 impl<R, T> Case<R, T> {
@@ -564,7 +621,11 @@ impl<R, T> Case<R, T> {
     #[must_use]
     pub fn when<V: Typed<R, T = T>>(self, condition: impl Predicate<R>, value: V) -> Self {
         let node = self.node.then(condition.into_condition()).then(value.typed());
-        Case { node, arms: self.arms.saturating_add(1), _types: PhantomData }
+        Case {
+            node,
+            arms: self.arms.saturating_add(1),
+            _types: PhantomData,
+        }
     }
 
     /// What it is when no condition holds.

@@ -35,7 +35,7 @@ pub use expr::{
 };
 pub use lookup::resolve;
 pub use model::{Fields, Model};
-pub use part::{Loader, ModelRegistry, Models, ModelsExt, get_or_404};
+pub use part::{DATABASE_URL, Loader, ModelRegistry, Models, ModelsExt, get_or_404};
 pub use plan::Reader;
 pub use queryset::{Grouped, QuerySet};
 pub use relation::{ForeignKey, Key, Many, ManyToMany, Prefetch, Prefetchable, RelatedManager};

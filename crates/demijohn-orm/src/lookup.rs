@@ -16,7 +16,10 @@ pub fn resolve(meta: &'static ModelMeta, key: &str, value: Value) -> Result<Node
     let target = walk(meta, key)?;
     let fail = |message: String| Error::lookup(key, message);
     let mut kind = target.field.kind;
-    let mut node = Node::op(Op::Column { path: target.path, field: target.index });
+    let mut node = Node::op(Op::Column {
+        path: target.path,
+        field: target.index,
+    });
     let mut lookup = "exact";
     for (position, segment) in target.rest.iter().enumerate() {
         let part = match *segment {
@@ -54,7 +57,9 @@ pub fn resolve(meta: &'static ModelMeta, key: &str, value: Value) -> Result<Node
         "iendswith" => Op::EndsWith { ignore_case: true },
         other => {
             let known = "exact, iexact, contains, icontains, startswith, istartswith, endswith, iendswith, gt, gte, lt, lte, isnull, year, month, day";
-            return Err(fail(format!("\"{other}\" is neither a transform nor a lookup (choices: {known})")));
+            return Err(fail(format!(
+                "\"{other}\" is neither a transform nor a lookup (choices: {known})"
+            )));
         }
     };
     if op == Op::IsNull {
@@ -79,8 +84,15 @@ pub(crate) fn order(meta: &'static ModelMeta, key: &str) -> Result<Node> {
     };
     let target = walk(meta, name)?;
     match target.rest.first() {
-        None => Ok(Node::op(Op::Column { path: target.path, field: target.index }).push(op)),
-        Some(extra) => Err(Error::lookup(key, format!("\"{extra}\" cannot follow a field in an order"))),
+        None => Ok(Node::op(Op::Column {
+            path: target.path,
+            field: target.index,
+        })
+        .push(op)),
+        Some(extra) => Err(Error::lookup(
+            key,
+            format!("\"{extra}\" cannot follow a field in an order"),
+        )),
     }
 }
 
@@ -115,15 +127,33 @@ fn walk<'k>(meta: &'static ModelMeta, key: &'k str) -> Result<Target<'k>> {
         }
         if let Some((index, field)) = model.field(segment) {
             if field.sensitive {
-                let message = format!("field \"{segment}\" of {} is sensitive and cannot be asked for by text", model.name);
+                let message = format!(
+                    "field \"{segment}\" of {} is sensitive and cannot be asked for by text",
+                    model.name
+                );
                 return Err(fail(message));
             }
-            return Ok(Target { path, index, field, rest: segments.collect() });
+            return Ok(Target {
+                path,
+                index,
+                field,
+                rest: segments.collect(),
+            });
         }
         if relation.is_some() {
             return Err(fail(match segments.peek() {
-                Some(next) => unknown(&model.relations.iter().find(|r| r.name == segment).map_or(model, |r| (r.target)()), next),
-                None => format!("ends at the relation \"{segment}\" of {}; name a field of it", model.name),
+                Some(next) => unknown(
+                    &model
+                        .relations
+                        .iter()
+                        .find(|r| r.name == segment)
+                        .map_or(model, |r| (r.target)()),
+                    next,
+                ),
+                None => format!(
+                    "ends at the relation \"{segment}\" of {}; name a field of it",
+                    model.name
+                ),
             }));
         }
         return Err(fail(unknown(&model, segment)));
@@ -132,18 +162,36 @@ fn walk<'k>(meta: &'static ModelMeta, key: &'k str) -> Result<Target<'k>> {
 }
 
 fn unknown(model: &&'static ModelMeta, name: &str) -> String {
-    let relations = model.relations.iter().map(|r| r.name).filter(|r| model.field(r).is_none());
-    let names: Vec<&str> = model.fields.iter().filter(|f| !f.sensitive).map(|f| f.name).chain(relations).collect();
-    let near = names.iter().map(|n| (distance(n, name), n)).min().filter(|(d, _)| *d <= 2);
-    let hint = near.map(|(_, n)| format!("; did you mean \"{n}\"?")).unwrap_or_default();
-    format!("{} has no field or relation \"{name}\"{hint} (choices: {})", model.name, names.join(", "))
+    let relations = model
+        .relations
+        .iter()
+        .map(|r| r.name)
+        .filter(|r| model.field(r).is_none());
+    let names: Vec<&str> = model
+        .fields
+        .iter()
+        .filter(|f| !f.sensitive)
+        .map(|f| f.name)
+        .chain(relations)
+        .collect();
+    let near = demijohn_core::check::nearest(name, names.iter().copied());
+    let hint = near
+        .map(|near| format!("; did you mean \"{near}\"?"))
+        .unwrap_or_default();
+    format!(
+        "{} has no field or relation \"{name}\"{hint} (choices: {})",
+        model.name,
+        names.join(", ")
+    )
 }
 
 /// The value of a request as a value of the field's type.
 fn coerce(kind: Kind, value: Value) -> Result<Value, String> {
     let Value::Text(text) = value else { return Ok(value) };
     fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, String> {
-        text.trim().parse().map_err(|_| format!("\"{}\" is not {what}", text.chars().take(60).collect::<String>()))
+        text.trim()
+            .parse()
+            .map_err(|_| format!("\"{}\" is not {what}", text.chars().take(60).collect::<String>()))
     }
     match kind {
         Kind::Text => match text.contains('\0') {
@@ -166,20 +214,4 @@ fn coerce(kind: Kind, value: Value) -> Result<Value, String> {
         Kind::Time => parse(&text, "a time (03:04:05)").map(Value::Time),
         Kind::Bytes => Err("bytes cannot be asked for by text".to_owned()),
     }
-}
-
-/// Edit distance, for "did you mean"; names are short, what is compared with them is cut.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for j in 0..b.len() {
-            let above = row[j + 1];
-            row[j + 1] = (before + usize::from(x != b[j])).min(above + 1).min(row[j] + 1);
-            before = above;
-        }
-    }
-    row[b.len()]
 }

@@ -4,11 +4,19 @@ use crate::db::Db;
 use crate::model::Model;
 use crate::queryset::QuerySet;
 use demijohn_core::check::Finding;
+use demijohn_core::settings::Key;
 use demijohn_core::site::{Assemble, Part, Phase, Site};
 use demijohn_core::{BoxFuture, Extract, Needs, Rejection, Request};
 use demijohn_model::driver::Drivers;
 use demijohn_model::meta::{ModelMeta, RelationKind};
 use std::collections::BTreeMap;
+
+/// The site's database.
+pub const DATABASE_URL: Key<String> = Key::new(
+    "DATABASE_URL",
+    "",
+    "the database: `sqlite:///abs/path.db`, `sqlite://rel.db`, `sqlite::memory:`; when empty and there are models, `sqlite://db.sqlite3`",
+);
 
 /// Adds `.models(..)` to the site and to blueprints.
 pub trait ModelsExt: Assemble {
@@ -64,25 +72,42 @@ impl ModelRegistry {
             let object = format!("{} ({}:{})", meta.name, meta.file, meta.line);
             if let Some(other) = tables.insert(meta.table, meta) {
                 findings.push(
-                    Finding::error("models.E028", format!("table `{}` belongs to {other:?} already", meta.table))
-                        .on(&object)
-                        .hint("give one of them another table: `#[model(table = \"..\")]`"),
+                    Finding::error(
+                        "models.E028",
+                        format!("table `{}` belongs to {other:?} already", meta.table),
+                    )
+                    .on(&object)
+                    .hint("give one of them another table: `#[model(table = \"..\")]`"),
                 );
             }
             for relation in meta.relations {
                 let target = (relation.target)();
                 if !self.models.iter().any(|(_, known)| known.is(target)) {
                     findings.push(
-                        Finding::error("fields.E300", format!("`{}` points to {}, which is not registered", relation.name, target.name))
-                            .on(&object)
-                            .hint(format!("add it to a blueprint: `.models(models![{}])`", target.name)),
+                        Finding::error(
+                            "fields.E300",
+                            format!("`{}` points to {}, which is not registered", relation.name, target.name),
+                        )
+                        .on(&object)
+                        .hint(format!("add it to a blueprint: `.models(models![{}])`", target.name)),
                     );
                 }
-                if let RelationKind::ToOne { null: false, on_delete: demijohn_model::meta::OnDelete::SetNull, .. } = relation.kind {
+                if let RelationKind::ToOne {
+                    null: false,
+                    on_delete: demijohn_model::meta::OnDelete::SetNull,
+                    ..
+                } = relation.kind
+                {
                     findings.push(
-                        Finding::error("fields.E320", format!("`{}` is set to NULL on delete, but cannot be NULL", relation.name))
-                            .on(&object)
-                            .hint(format!("make it `Option<ForeignKey<{}>>`, or choose another on_delete", target.name)),
+                        Finding::error(
+                            "fields.E320",
+                            format!("`{}` is set to NULL on delete, but cannot be NULL", relation.name),
+                        )
+                        .on(&object)
+                        .hint(format!(
+                            "make it `Option<ForeignKey<{}>>`, or choose another on_delete",
+                            target.name
+                        )),
                     );
                 }
                 if relation.related_name.is_empty() {
@@ -94,7 +119,10 @@ impl ModelRegistry {
                     findings.push(
                         Finding::error(
                             "fields.E304",
-                            format!("{here} and {other} both call their way back from {} `{}`", target.name, relation.related_name),
+                            format!(
+                                "{here} and {other} both call their way back from {} `{}`",
+                                target.name, relation.related_name
+                            ),
                         )
                         .on(&object)
                         .hint("give one of them another `related_name`"),
@@ -104,7 +132,10 @@ impl ModelRegistry {
                     findings.push(
                         Finding::error(
                             "fields.E302",
-                            format!("the way back of {here}, `{}`, is a field of {} already", relation.related_name, target.name),
+                            format!(
+                                "the way back of {here}, `{}`, is a field of {} already",
+                                relation.related_name, target.name
+                            ),
                         )
                         .on(&object)
                         .hint("choose another `related_name`"),
@@ -127,12 +158,15 @@ impl Part for Loader {
                 registry.check(findings);
             }
         });
+        site.settings_mut().declare(&DATABASE_URL);
         site.on_build(Phase::Provide, |site| {
-            let url = match site.settings().database_url() {
-                Some(url) => url.to_owned(),
-                None if site.bag().get::<ModelRegistry>().is_some() => "sqlite://db.sqlite3".to_owned(),
-                None => return Ok(()),
-            };
+            let mut url: String = site.settings().value(&DATABASE_URL)?;
+            if url.is_empty() {
+                if site.bag().get::<ModelRegistry>().is_none() {
+                    return Ok(());
+                }
+                url = "sqlite://db.sqlite3".to_owned();
+            }
             if site.bag().get::<Db>().is_none() {
                 let drivers = site.entry::<Drivers>().clone();
                 site.bag_mut().insert(Db::lazy(url, drivers));
@@ -148,7 +182,9 @@ impl Loader {
     /// # Errors
     /// When the database cannot be opened or refuses.
     pub async fn create_tables(bag: &demijohn_core::Bag) -> demijohn_core::Result<()> {
-        let (Some(db), Some(registry)) = (bag.get::<Db>(), bag.get::<ModelRegistry>()) else { return Ok(()) };
+        let (Some(db), Some(registry)) = (bag.get::<Db>(), bag.get::<ModelRegistry>()) else {
+            return Ok(());
+        };
         let statements = demijohn_sql::create_tables(&registry.metas(), db.dialect()?);
         if !statements.is_empty() {
             db.execute_script(statements.join(";\n")).await?;
@@ -163,7 +199,9 @@ impl Extract for Db {
     }
 
     fn needs(needs: &mut Needs) {
-        needs.provider::<Db>("register models (`.models(models![..])`) or set DATABASE_URL, and enable a driver's feature (`sqlite`)");
+        needs.provider::<Db>(
+            "register models (`.models(models![..])`) or set DATABASE_URL, and enable a driver's feature (`sqlite`)",
+        );
     }
 }
 
@@ -178,7 +216,9 @@ pub fn get_or_404<'a, M: Model, O: Send + 'static>(
     let row = query.get(db);
     Box::pin(async move {
         row.await.map_err(|error| match error.is_not_found() {
-            true => demijohn_core::Error::not_found(format!("No {} matches the given query.", M::NAME)).with_source(error),
+            true => {
+                demijohn_core::Error::not_found(format!("No {} matches the given query.", M::NAME)).with_source(error)
+            }
             false => error.into(),
         })
     })

@@ -71,17 +71,24 @@ impl Reader<'_, '_> {
     /// The objects of the next to-many relation in the row type.
     pub(crate) fn many<T: Model>(&mut self) -> Result<Vec<T>> {
         let Some(key) = &self.root_key else {
-            return Err(Error::usage("a to-many relation can only be selected beside its whole object, by `.with(..)`"));
+            return Err(Error::usage(
+                "a to-many relation can only be selected beside its whole object, by `.with(..)`",
+            ));
         };
         while let Some(into) = self.plan.into.get(self.next_many) {
             let index = self.next_many;
             self.next_many += 1;
             if matches!(into, Into::Row) {
                 let objects = self.children[index].take(key);
-                return objects.downcast().map(|v| *v).map_err(|_| Error::usage("to-many relations are read in another order than selected"));
+                return objects
+                    .downcast()
+                    .map(|v| *v)
+                    .map_err(|_| Error::usage("to-many relations are read in another order than selected"));
             }
         }
-        Err(Error::usage("the row type has more to-many relations than were selected"))
+        Err(Error::usage(
+            "the row type has more to-many relations than were selected",
+        ))
     }
 }
 
@@ -131,12 +138,19 @@ impl Related {
                     )));
                 }
                 if hop.reverse {
-                    return Err(Error::usage(format!("select_related: {hop:?} has no field to be kept in; use `.with(..)`")));
+                    return Err(Error::usage(format!(
+                        "select_related: {hop:?} has no field to be kept in; use `.with(..)`"
+                    )));
                 }
                 let index = match level.iter().position(|n: &Related| n.hop.id == hop.id) {
                     Some(index) => index,
                     None => {
-                        level.push(Related { hop, path: path.prefix(depth + 1), model: hop.target(), then: Vec::new() });
+                        level.push(Related {
+                            hop,
+                            path: path.prefix(depth + 1),
+                            model: hop.target(),
+                            then: Vec::new(),
+                        });
                         level.len() - 1
                     }
                 };
@@ -213,7 +227,15 @@ pub(crate) struct Rows<O> {
 
 impl<O: Send + 'static> Rows<O> {
     pub(crate) fn new(plan: Plan, decode: Decoder<O>, at: At, step: usize, children: Vec<Box<dyn Children>>) -> Self {
-        Rows { plan, decode, at, rows: Vec::new(), waiting: Vec::new(), children, step }
+        Rows {
+            plan,
+            decode,
+            at,
+            rows: Vec::new(),
+            waiting: Vec::new(),
+            children,
+            step,
+        }
     }
 
     fn take(&mut self, step: usize, columns: &[ValueRef<'_>]) -> Result<()> {
@@ -224,7 +246,8 @@ impl<O: Send + 'static> Rows<O> {
             };
         }
         if !self.children.is_empty() {
-            self.waiting.push(columns.iter().map(|v| v.to_owned()).collect());
+            self.waiting
+                .push(columns.iter().map(|v| ValueRef::to_owned(*v)).collect());
             return Ok(());
         }
         let row = decode_row(&self.plan, &self.decode, self.at, columns, &mut [])?;
@@ -254,9 +277,18 @@ fn decode_row<O>(
     children: &mut [Box<dyn Children>],
 ) -> Result<O> {
     let cursor = Cursor::new(columns, Some(at));
-    let mut reader = Reader { cursor, plan, children, next_many: 0, root_key: None };
+    let mut reader = Reader {
+        cursor,
+        plan,
+        children,
+        next_many: 0,
+        root_key: None,
+    };
     let row = decode.row(&mut reader)?;
-    debug_assert!(reader.cursor.is_finished(), "the query built at {at} selects more columns than it reads");
+    debug_assert!(
+        reader.cursor.is_finished(),
+        "the query built at {at} selects more columns than it reads"
+    );
     Ok(row)
 }
 
@@ -312,13 +344,22 @@ impl<T: Model> Children for ChildRows<T> {
 }
 
 /// Makes the sink for the children that a query of `T` gives as step number `step`.
-pub(crate) fn child_rows<T: Model>(plan: Plan, at: At, step: usize, children: Vec<Box<dyn Children>>) -> Box<dyn Children> {
+pub(crate) fn child_rows<T: Model>(
+    plan: Plan,
+    at: At,
+    step: usize,
+    children: Vec<Box<dyn Children>>,
+) -> Box<dyn Children> {
     let decode = Decoder::Fn(|reader: &mut Reader<'_, '_>| {
         let key = reader.cursor.peek(0).map_or(Key::Other(String::new()), Key::of);
         reader.cursor.skip(1);
         Ok((key, reader.root::<T>()?))
     });
-    Box::new(ChildRows { rows: Some(Rows::new(plan, decode, at, step, children)), step, by_key: HashMap::new() })
+    Box::new(ChildRows {
+        rows: Some(Rows::new(plan, decode, at, step, children)),
+        step,
+        by_key: HashMap::new(),
+    })
 }
 
 /// A key that can be looked up.
@@ -348,7 +389,11 @@ pub(crate) struct Loading {
 
 impl Clone for Loading {
     fn clone(&self) -> Self {
-        Loading { path: self.path, query: self.query.boxed(), into: self.into }
+        Loading {
+            path: self.path,
+            query: self.query.boxed(),
+            into: self.into,
+        }
     }
 }
 
@@ -358,7 +403,11 @@ impl Loading {
         let mut hops = path.hops();
         match (hops.next(), hops.next()) {
             (Some(hop), None) if !hop.reverse && matches!(hop.relation().kind, RelationKind::ManyToMany { .. }) => {
-                Ok(Loading { path, query, into: Into::Field(hop.relation) })
+                Ok(Loading {
+                    path,
+                    query,
+                    into: Into::Field(hop.relation),
+                })
             }
             (Some(hop), None) => Err(Error::usage(format!(
                 "prefetch_related: {hop:?} has no field to be kept in; use `.with(..)`, which puts the objects into the row type"

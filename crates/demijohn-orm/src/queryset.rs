@@ -142,7 +142,10 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
     /// # Errors
     /// When the text does not fit the model; the message names what would.
     pub fn order_by_text(mut self, keys: &[&str]) -> Result<Self> {
-        self.query.order = keys.iter().map(|key| lookup::order(M::meta(), key)).collect::<Result<_>>()?;
+        self.query.order = keys
+            .iter()
+            .map(|key| lookup::order(M::meta(), key))
+            .collect::<Result<_>>()?;
         Ok(self)
     }
 
@@ -203,7 +206,11 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
     fn add(&mut self, selection: Selection) {
         self.query.select.extend(selection.items);
         let many = selection.many.into_iter();
-        self.loading.extend(many.map(|(path, query)| Loading { path, query, into: Into::Row }));
+        self.loading.extend(many.map(|(path, query)| Loading {
+            path,
+            query,
+            into: Into::Row,
+        }));
     }
 
     /// Rows become `(Article, User)`, `(Article, User, Vec<Tag>)`: what was loaded is in the type.
@@ -249,7 +256,9 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
 
     fn replaced<T>(mut self, selection: Selection, decode: Decoder<T>) -> QuerySet<M, T> {
         if !selection.many.is_empty() {
-            self.mark(&Error::usage("`values` cannot hold a to-many relation; use `.with(..)`, or query the related model"));
+            self.mark(&Error::usage(
+                "`values` cannot hold a to-many relation; use `.with(..)`, or query the related model",
+            ));
         }
         self.query.select = selection.items;
         QuerySet {
@@ -279,7 +288,12 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
             }
         }
         self.query.select = selection.items;
-        Grouped { query: self.query, fault, at: self.at, _types: PhantomData }
+        Grouped {
+            query: self.query,
+            fault,
+            at: self.at,
+            _types: PhantomData,
+        }
     }
 
     /// Rows of both, without repeats.
@@ -326,20 +340,42 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         let ahead = usize::from(feed.is_some());
         let step = unit.statement(&Statement::Select(query))?;
         if !self.loading.is_empty() && !self.whole {
-            return Err(Error::usage(format!("to-many relations need whole objects (the query built at {})", self.at)));
+            return Err(Error::usage(format!(
+                "to-many relations need whole objects (the query built at {})",
+                self.at
+            )));
         }
         let mut children = Vec::with_capacity(self.loading.len());
         for loading in &self.loading {
-            let feed = Feed { hop: loading.hop()?, step, column: ahead + usize::from(M::meta().pk) };
+            let feed = Feed {
+                hop: loading.hop()?,
+                step,
+                column: ahead + usize::from(M::meta().pk),
+            };
             children.push(loading.query.plan(feed, unit)?);
         }
-        let plan = Plan::new(Related::tree(&self.related)?, self.loading.iter().map(|l| l.into).collect());
-        Ok(Planned { plan, decode: self.decode, at: self.at, step, children })
+        let plan = Plan::new(
+            Related::tree(&self.related)?,
+            self.loading.iter().map(|l| l.into).collect(),
+        );
+        Ok(Planned {
+            plan,
+            decode: self.decode,
+            at: self.at,
+            step,
+            children,
+        })
     }
 
     /// What reads this query when it is part of a unit.
     pub(crate) fn rows(self, unit: &mut UnitBuilder) -> Result<Rows<O>> {
-        let Planned { plan, decode, at, step, children } = self.plan_into(None, unit)?;
+        let Planned {
+            plan,
+            decode,
+            at,
+            step,
+            children,
+        } = self.plan_into(None, unit)?;
         Ok(Rows::new(plan, decode, at, step, children))
     }
 
@@ -358,7 +394,11 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         let rows = self.rows(&mut unit);
         Box::pin(async move {
             let done = db.run(unit, Box::new(rows?), false).await?;
-            done.sink.into_any().downcast::<Rows<O>>().map_err(|_| lost_sink())?.finish()
+            done.sink
+                .into_any()
+                .downcast::<Rows<O>>()
+                .map_err(|_| lost_sink())?
+                .finish()
         })
     }
 
@@ -368,8 +408,18 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
     /// When the query has no meaning or the database fails.
     pub fn first<'a>(mut self, db: &'a Db) -> BoxFuture<'a, Result<Option<O>>> {
         let query = &mut self.query;
-        if query.order.is_empty() && query.model.ordering.is_empty() && query.group.is_empty() && query.unions.is_empty() {
-            query.order = vec![Node::op(Op::Column { path: Path::ROOT, field: query.model.pk }).push(Op::Asc)];
+        if query.order.is_empty()
+            && query.model.ordering.is_empty()
+            && query.group.is_empty()
+            && query.unions.is_empty()
+        {
+            query.order = vec![
+                Node::op(Op::Column {
+                    path: Path::ROOT,
+                    field: query.model.pk,
+                })
+                .push(Op::Asc),
+            ];
         }
         let limit = query.limit.map_or(1, |limit| limit.min(1));
         let all = self.limit(limit).all(db);
@@ -403,7 +453,9 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
             return Box::pin(std::future::ready(Ok(0)));
         }
         let mut unit = db.unit();
-        let step = self.statement().and_then(|query| unit.statement(&Statement::Count(query)));
+        let step = self
+            .statement()
+            .and_then(|query| unit.statement(&Statement::Count(query)));
         Box::pin(async move {
             step?;
             db.scalar::<i64>(unit).await
@@ -419,7 +471,9 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
             return Box::pin(std::future::ready(Ok(false)));
         }
         let mut unit = db.unit();
-        let step = self.statement().and_then(|query| unit.statement(&Statement::Exists(query)));
+        let step = self
+            .statement()
+            .and_then(|query| unit.statement(&Statement::Exists(query)));
         Box::pin(async move {
             step?;
             db.scalar::<bool>(unit).await
@@ -438,7 +492,9 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         let mut query = self.values(select).unordered();
         let limited = query.query.limit.is_some() || query.query.offset.is_some() || query.query.distinct;
         if limited {
-            query.mark(&Error::usage("aggregate takes all rows of a query without limit, offset and distinct"));
+            query.mark(&Error::usage(
+                "aggregate takes all rows of a query without limit, offset and distinct",
+            ));
         }
         let all = query.all(db);
         Box::pin(async move { all.await?.pop().ok_or_else(|| Error::not_found(M::NAME)) })
@@ -502,9 +558,17 @@ impl<T: Model> ChildQuery for QuerySet<T> {
 
     fn plan(&self, feed: Feed, unit: &mut UnitBuilder) -> Result<Box<dyn Children>> {
         if self.query.limit.is_some() || self.query.offset.is_some() {
-            return Err(Error::usage("a prefetched query takes no limit: it would count over the children of all rows"));
+            return Err(Error::usage(
+                "a prefetched query takes no limit: it would count over the children of all rows",
+            ));
         }
-        let Planned { plan, at, step, children, .. } = self.clone().plan_into(Some(feed), unit)?;
+        let Planned {
+            plan,
+            at,
+            step,
+            children,
+            ..
+        } = self.clone().plan_into(Some(feed), unit)?;
         Ok(child_rows::<T>(plan, at, step, children))
     }
 }

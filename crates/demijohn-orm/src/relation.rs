@@ -33,14 +33,24 @@ pub struct ForeignKey<T: Model> {
 impl<T: Model> ForeignKey<T> {
     /// A key without its object.
     pub fn of(key: T::Pk) -> Self {
-        ForeignKey { key, loaded: OnceLock::new(), hop: None, at: None }
+        ForeignKey {
+            key,
+            loaded: OnceLock::new(),
+            hop: None,
+            at: None,
+        }
     }
 
     /// Reads the column.
     #[doc(hidden)]
     pub fn decode(cursor: &mut Cursor<'_>, hop: &'static Hop) -> Result<Self> {
         let at = cursor.at();
-        Ok(ForeignKey { key: cursor.next()?, loaded: OnceLock::new(), hop: Some(hop), at })
+        Ok(ForeignKey {
+            key: cursor.next()?,
+            loaded: OnceLock::new(),
+            hop: Some(hop),
+            at,
+        })
     }
 
     /// Reads the column of a key that may be NULL.
@@ -54,7 +64,12 @@ impl<T: Model> ForeignKey<T> {
             }
             _ => Some(cursor.next()?),
         };
-        Ok(key.map(|key| ForeignKey { key, loaded: OnceLock::new(), hop: Some(hop), at }))
+        Ok(key.map(|key| ForeignKey {
+            key,
+            loaded: OnceLock::new(),
+            hop: Some(hop),
+            at,
+        }))
     }
 
     /// Keeps the related object.
@@ -73,10 +88,13 @@ impl<T: Model> ForeignKey<T> {
     /// # Errors
     /// When the query did not load it; the message says what to add to which query.
     pub fn get(&self) -> Result<&T> {
-        self.loaded.get().and_then(|object| object.downcast_ref()).ok_or_else(|| match self.hop {
-            Some(hop) => Error::not_loaded((hop.owner)().name, hop.relation().name, self.at),
-            None => Error::not_loaded(T::NAME, "a key made by hand", None),
-        })
+        self.loaded
+            .get()
+            .and_then(|object| object.downcast_ref())
+            .ok_or_else(|| match self.hop {
+                Some(hop) => Error::not_loaded((hop.owner)().name, hop.relation().name, self.at),
+                None => Error::not_loaded(T::NAME, "a key made by hand", None),
+            })
     }
 
     /// The related object, fetched when it is not there yet.
@@ -96,7 +114,12 @@ impl<T: Model> ForeignKey<T> {
 
 impl<T: Model> Clone for ForeignKey<T> {
     fn clone(&self) -> Self {
-        ForeignKey { key: self.key.clone(), loaded: self.loaded.clone(), hop: self.hop, at: self.at }
+        ForeignKey {
+            key: self.key.clone(),
+            loaded: self.loaded.clone(),
+            hop: self.hop,
+            at: self.at,
+        }
     }
 }
 
@@ -142,19 +165,33 @@ pub struct ManyToMany<T> {
 
 impl<T> Default for ManyToMany<T> {
     fn default() -> Self {
-        ManyToMany { loaded: None, hop: None, at: None, _target: PhantomData }
+        ManyToMany {
+            loaded: None,
+            hop: None,
+            at: None,
+            _target: PhantomData,
+        }
     }
 }
 
 impl<T> Clone for ManyToMany<T> {
     fn clone(&self) -> Self {
-        ManyToMany { loaded: self.loaded.clone(), hop: self.hop, at: self.at, _target: PhantomData }
+        ManyToMany {
+            loaded: self.loaded.clone(),
+            hop: self.hop,
+            at: self.at,
+            _target: PhantomData,
+        }
     }
 }
 
 impl<T> std::fmt::Debug for ManyToMany<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.loaded.is_some() { "ManyToMany(loaded)" } else { "ManyToMany(not loaded)" })
+        f.write_str(if self.loaded.is_some() {
+            "ManyToMany(loaded)"
+        } else {
+            "ManyToMany(not loaded)"
+        })
     }
 }
 
@@ -162,7 +199,12 @@ impl<T: Model> ManyToMany<T> {
     /// Not loaded, in a row of a query.
     #[doc(hidden)]
     pub fn unloaded(cursor: &Cursor<'_>, hop: &'static Hop) -> Self {
-        ManyToMany { loaded: None, hop: Some(hop), at: cursor.at(), _target: PhantomData }
+        ManyToMany {
+            loaded: None,
+            hop: Some(hop),
+            at: cursor.at(),
+            _target: PhantomData,
+        }
     }
 
     /// Keeps the related objects: an `Arc` of a `Vec<T>`.
@@ -176,7 +218,10 @@ impl<T: Model> ManyToMany<T> {
     /// # Errors
     /// When the query did not load them; the message says what to add to which query.
     pub fn get(&self) -> Result<&[T]> {
-        let objects = self.loaded.as_ref().and_then(|objects| objects.downcast_ref::<Vec<T>>());
+        let objects = self
+            .loaded
+            .as_ref()
+            .and_then(|objects| objects.downcast_ref::<Vec<T>>());
         objects.map(Vec::as_slice).ok_or_else(|| match self.hop {
             Some(hop) => Error::not_loaded((hop.owner)().name, hop.relation().name, self.at),
             None => Error::not_loaded(T::NAME, "a relation", None),
@@ -192,7 +237,10 @@ pub struct Many<F> {
 
 impl<F: Clone> Clone for Many<F> {
     fn clone(&self) -> Self {
-        Many { fields: self.fields.clone(), path: self.path }
+        Many {
+            fields: self.fields.clone(),
+            path: self.path,
+        }
     }
 }
 impl<F: Copy> Copy for Many<F> {}
@@ -225,7 +273,13 @@ impl<F: Fields> Many<F> {
     pub fn any<P: Predicate<F::Model>>(self, condition: impl FnOnce(<F::Model as Model>::Fields) -> P) -> Q<F::Root> {
         let mut query = Query::new(F::Model::meta());
         query.filter = Some(condition(F::Model::fields()).into_condition());
-        Expr::of(Node::sub(Op::Related { path: self.path, sub: 0 }, query))
+        Expr::of(Node::sub(
+            Op::Related {
+                path: self.path,
+                sub: 0,
+            },
+            query,
+        ))
     }
 
     /// True when none of them satisfies the condition.
@@ -236,7 +290,11 @@ impl<F: Fields> Many<F> {
     /// Loads only some of them, in an order of their own (Django's `Prefetch(queryset=..)`).
     #[track_caller]
     pub fn only(self, narrow: impl FnOnce(QuerySet<F::Model>) -> QuerySet<F::Model>) -> Prefetch<F> {
-        Prefetch { path: self.path, query: narrow(F::Model::objects()), _fields: PhantomData }
+        Prefetch {
+            path: self.path,
+            query: narrow(F::Model::objects()),
+            _fields: PhantomData,
+        }
     }
 }
 
@@ -288,17 +346,32 @@ impl<T: Model> RelatedManager<T> {
     pub fn new(hop: &'static Hop, back: &'static Hop, source: Value) -> Self {
         let through = match hop.relation().kind {
             demijohn_model::meta::RelationKind::ManyToMany { through } => through,
-            demijohn_model::meta::RelationKind::ToOne { .. } => Through { table: "", source: "", target: "" },
+            demijohn_model::meta::RelationKind::ToOne { .. } => Through {
+                table: "",
+                source: "",
+                target: "",
+            },
         };
         let through = match hop.reverse {
             false => through,
-            true => Through { table: through.table, source: through.target, target: through.source },
+            true => Through {
+                table: through.table,
+                source: through.target,
+                target: through.source,
+            },
         };
         let owner_pk = back.target().pk;
-        let condition = Node::op(Op::Column { path: Path::ROOT.hop(back), field: owner_pk })
-            .then(Node::param(source.clone()))
-            .push(Op::Eq);
-        RelatedManager { query: T::objects().condition(condition), through, source }
+        let condition = Node::op(Op::Column {
+            path: Path::ROOT.hop(back),
+            field: owner_pk,
+        })
+        .then(Node::param(source.clone()))
+        .push(Op::Eq);
+        RelatedManager {
+            query: T::objects().condition(condition),
+            through,
+            source,
+        }
     }
 
     /// The related objects as a queryset.
@@ -350,7 +423,11 @@ impl<T: Model> RelatedManager<T> {
     ///
     /// # Errors
     /// When a target does not exist.
-    pub fn add<K: IntoExpr<Key<T>, T>>(self, db: &Db, targets: impl IntoIterator<Item = K>) -> BoxFuture<'_, Result<()>> {
+    pub fn add<K: IntoExpr<Key<T>, T>>(
+        self,
+        db: &Db,
+        targets: impl IntoIterator<Item = K>,
+    ) -> BoxFuture<'_, Result<()>> {
         write::link(db, self.through, self.source, keys(targets))
     }
 
@@ -358,7 +435,11 @@ impl<T: Model> RelatedManager<T> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn remove<K: IntoExpr<Key<T>, T>>(self, db: &Db, targets: impl IntoIterator<Item = K>) -> BoxFuture<'_, Result<()>> {
+    pub fn remove<K: IntoExpr<Key<T>, T>>(
+        self,
+        db: &Db,
+        targets: impl IntoIterator<Item = K>,
+    ) -> BoxFuture<'_, Result<()>> {
         write::unlink(db, self.through, self.source, Some(keys(targets)))
     }
 
@@ -374,7 +455,11 @@ impl<T: Model> RelatedManager<T> {
     ///
     /// # Errors
     /// When a target does not exist.
-    pub fn set<K: IntoExpr<Key<T>, T>>(self, db: &Db, targets: impl IntoIterator<Item = K>) -> BoxFuture<'_, Result<()>> {
+    pub fn set<K: IntoExpr<Key<T>, T>>(
+        self,
+        db: &Db,
+        targets: impl IntoIterator<Item = K>,
+    ) -> BoxFuture<'_, Result<()>> {
         write::relink(db, self.through, self.source, keys(targets))
     }
 }

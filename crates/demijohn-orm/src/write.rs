@@ -31,7 +31,10 @@ impl<M: Model> Draft<M> {
     /// Nothing given yet.
     #[doc(hidden)]
     pub fn empty() -> Self {
-        Draft { sets: Vec::new(), _model: PhantomData }
+        Draft {
+            sets: Vec::new(),
+            _model: PhantomData,
+        }
     }
 
     /// Gives a column its value; the last one counts.
@@ -45,7 +48,11 @@ impl<M: Model> Draft<M> {
     /// # Errors
     /// When a value breaks its field's rule, or the database refuses: [`is_unique`](Error::is_unique) and the like.
     pub fn save<'a>(self, db: &'a Db) -> BoxFuture<'a, Result<M>> {
-        Box::pin(async move { insert_one(db, self.sets, None).await?.ok_or_else(|| Error::not_found(M::NAME)) })
+        Box::pin(async move {
+            insert_one(db, self.sets, None)
+                .await?
+                .ok_or_else(|| Error::not_found(M::NAME))
+        })
     }
 
     fn value(&self, field: u16) -> Option<&Node> {
@@ -102,20 +109,29 @@ impl<M: Model> Insert<M> {
 
     /// The unique columns that tell whether a row is there already; say then what to do: `.ignore()` or `.update(..)`.
     pub fn on_conflict<K: ColumnList<M>>(mut self, columns: impl FnOnce(M::Fields) -> K) -> Self {
-        self.conflict = Some(Conflict { target: columns(M::fields()).columns(), update: Vec::new() });
+        self.conflict = Some(Conflict {
+            target: columns(M::fields()).columns(),
+            update: Vec::new(),
+        });
         self
     }
 
     /// Columns that take the new value in a row that is there already.
     pub fn update<K: ColumnList<M>>(mut self, columns: impl FnOnce(M::Fields) -> K) -> Self {
-        let conflict = self.conflict.get_or_insert(Conflict { target: Vec::new(), update: Vec::new() });
+        let conflict = self.conflict.get_or_insert(Conflict {
+            target: Vec::new(),
+            update: Vec::new(),
+        });
         conflict.update = columns(M::fields()).columns();
         self
     }
 
     /// A row that is there already stays as it is.
     pub fn ignore(mut self) -> Self {
-        let conflict = self.conflict.get_or_insert(Conflict { target: Vec::new(), update: Vec::new() });
+        let conflict = self.conflict.get_or_insert(Conflict {
+            target: Vec::new(),
+            update: Vec::new(),
+        });
         conflict.update.clear();
         self
     }
@@ -208,7 +224,7 @@ fn touch(meta: &'static ModelMeta, sets: &mut Vec<(u16, Node)>) {
 
 fn now(field: &FieldMeta) -> Value {
     let now = DateTime::now();
-    let civil = || now.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    let civil = || jiff::tz::TimeZone::UTC.to_datetime(now);
     match field.kind {
         Kind::Date => civil().date().to_value(),
         Kind::Time => civil().time().to_value(),
@@ -221,7 +237,9 @@ fn now(field: &FieldMeta) -> Value {
 fn check(meta: &'static ModelMeta, sets: &[(u16, Node)]) -> Result<()> {
     for (index, node) in sets {
         let field = &meta.fields[usize::from(*index)];
-        let ([Op::Param], [Value::Text(text)]) = (node.ops.as_slice(), node.params.as_slice()) else { continue };
+        let ([Op::Param], [Value::Text(text)]) = (node.ops.as_slice(), node.params.as_slice()) else {
+            continue;
+        };
         if text.contains('\0') {
             return Err(Error::invalid(meta.name, field.name, "must not contain NUL characters"));
         }
@@ -246,19 +264,32 @@ async fn returned<M: Model>(db: &Db, statement: &Statement) -> Result<Vec<M>> {
     let decode = Decoder::Fn(|reader: &mut crate::Reader<'_, '_>| reader.root::<M>());
     let rows = Rows::new(Plan::default(), decode, Location::caller(), step, Vec::new());
     let done = db.run(unit, Box::new(rows), true).await?;
-    done.sink.into_any().downcast::<Rows<M>>().map_err(|_| lost_sink())?.finish()
+    done.sink
+        .into_any()
+        .downcast::<Rows<M>>()
+        .map_err(|_| lost_sink())?
+        .finish()
 }
 
 async fn insert_one<M: Model>(db: &Db, sets: Vec<(u16, Node)>, on_conflict: Option<Conflict>) -> Result<Option<M>> {
     let (columns, row) = complete(M::meta(), sets)?.into_iter().unzip();
-    let insert = InsertStatement { model: M::meta(), columns, rows: vec![row], on_conflict, returning: true };
+    let insert = InsertStatement {
+        model: M::meta(),
+        columns,
+        rows: vec![row],
+        on_conflict,
+        returning: true,
+    };
     Ok(returned(db, &Statement::Insert(insert)).await?.pop())
 }
 
 /// The row with this primary key.
 #[track_caller]
 pub(crate) fn by_pk<M: Model>(key: Value) -> QuerySet<M> {
-    let column = Node::op(Op::Column { path: Path::ROOT, field: M::meta().pk });
+    let column = Node::op(Op::Column {
+        path: Path::ROOT,
+        field: M::meta().pk,
+    });
     M::objects().condition(column.then(Node::param(key)).push(Op::Eq))
 }
 
@@ -266,14 +297,27 @@ async fn update_returning<M: Model>(db: &Db, object: &M, mut set: Vec<(u16, Node
     touch(M::meta(), &mut set);
     check(M::meta(), &set)?;
     let query = by_pk::<M>(object.pk().to_value()).unordered().query;
-    let statement = Statement::Update { query, set, returning: true };
-    returned(db, &statement).await?.pop().ok_or_else(|| Error::not_found(M::NAME))
+    let statement = Statement::Update {
+        query,
+        set,
+        returning: true,
+    };
+    returned(db, &statement)
+        .await?
+        .pop()
+        .ok_or_else(|| Error::not_found(M::NAME))
 }
 
 pub(crate) async fn save<M: Model>(object: &M, db: &Db) -> Result<M> {
     let meta = M::meta();
-    let values = object.values().into_iter().enumerate().map(|(index, value)| (index as u16, Node::param(value)));
-    let set = values.filter(|(index, _)| *index != meta.pk && !meta.fields[usize::from(*index)].auto_now).collect();
+    let values = object
+        .values()
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| (index as u16, Node::param(value)));
+    let set = values
+        .filter(|(index, _)| *index != meta.pk && !meta.fields[usize::from(*index)].auto_now)
+        .collect();
     update_returning(db, object, set).await
 }
 
@@ -298,7 +342,11 @@ pub(crate) async fn update_all<M: Model>(db: &Db, query: Query, sets: Vec<Set<M>
     touch(M::meta(), &mut set);
     check(M::meta(), &set)?;
     let mut unit = db.unit();
-    unit.statement(&Statement::Update { query, set, returning: false })?;
+    unit.statement(&Statement::Update {
+        query,
+        set,
+        returning: false,
+    })?;
     Ok(db.execute(unit).await?.into_iter().sum())
 }
 
@@ -317,9 +365,16 @@ fn with_key<M: Model>(columns: &[u16], draft: &Draft<M>) -> Result<QuerySet<M>> 
     for column in columns {
         let field = &M::meta().fields[usize::from(*column)];
         let value = draft.value(*column).ok_or_else(|| {
-            Error::usage(format!("the draft of {} does not set `{}`, by which it is looked up", M::NAME, field.name))
+            Error::usage(format!(
+                "the draft of {} does not set `{}`, by which it is looked up",
+                M::NAME,
+                field.name
+            ))
         })?;
-        let column = Node::op(Op::Column { path: Path::ROOT, field: *column });
+        let column = Node::op(Op::Column {
+            path: Path::ROOT,
+            field: *column,
+        });
         let is_null = matches!(value.params.as_slice(), [Value::Null]);
         query = query.condition(match is_null {
             true => column.push(Op::IsNull),
@@ -329,11 +384,7 @@ fn with_key<M: Model>(columns: &[u16], draft: &Draft<M>) -> Result<QuerySet<M>> 
     Ok(query)
 }
 
-pub(crate) fn get_or_create<M: Model>(
-    db: &Db,
-    columns: Vec<u16>,
-    draft: Draft<M>,
-) -> BoxFuture<'_, Result<(M, bool)>> {
+pub(crate) fn get_or_create<M: Model>(db: &Db, columns: Vec<u16>, draft: Draft<M>) -> BoxFuture<'_, Result<(M, bool)>> {
     Box::pin(async move {
         let query = with_key(&columns, &draft)?;
         match query.clone().get(db).await {
@@ -368,7 +419,12 @@ pub(crate) fn update_or_create<M: Model>(
     draft: Draft<M>,
 ) -> BoxFuture<'_, Result<(M, bool)>> {
     Box::pin(async move {
-        let rest: Vec<(u16, Node)> = draft.sets.iter().filter(|(field, _)| !columns.contains(field)).cloned().collect();
+        let rest: Vec<(u16, Node)> = draft
+            .sets
+            .iter()
+            .filter(|(field, _)| !columns.contains(field))
+            .cloned()
+            .collect();
         let tx = db.begin().await?;
         let (mut object, created) = get_or_create(&tx, columns, draft).await?;
         if !created && !rest.is_empty() {
@@ -385,15 +441,28 @@ pub(crate) fn link(db: &Db, through: Through, source: Value, targets: Vec<Value>
             return Ok(());
         }
         let mut unit = db.unit();
-        unit.statement(&Statement::Link { through, source, targets })?;
+        unit.statement(&Statement::Link {
+            through,
+            source,
+            targets,
+        })?;
         db.execute(unit).await.map(drop)
     })
 }
 
-pub(crate) fn unlink(db: &Db, through: Through, source: Value, targets: Option<Vec<Value>>) -> BoxFuture<'_, Result<()>> {
+pub(crate) fn unlink(
+    db: &Db,
+    through: Through,
+    source: Value,
+    targets: Option<Vec<Value>>,
+) -> BoxFuture<'_, Result<()>> {
     Box::pin(async move {
         let mut unit = db.unit();
-        unit.statement(&Statement::Unlink { through, source, targets })?;
+        unit.statement(&Statement::Unlink {
+            through,
+            source,
+            targets,
+        })?;
         db.execute(unit).await.map(drop)
     })
 }
@@ -401,9 +470,17 @@ pub(crate) fn unlink(db: &Db, through: Through, source: Value, targets: Option<V
 pub(crate) fn relink(db: &Db, through: Through, source: Value, targets: Vec<Value>) -> BoxFuture<'_, Result<()>> {
     Box::pin(async move {
         let mut unit = db.unit();
-        unit.statement(&Statement::Unlink { through, source: source.clone(), targets: None })?;
+        unit.statement(&Statement::Unlink {
+            through,
+            source: source.clone(),
+            targets: None,
+        })?;
         if !targets.is_empty() {
-            unit.statement(&Statement::Link { through, source, targets })?;
+            unit.statement(&Statement::Link {
+                through,
+                source,
+                targets,
+            })?;
         }
         db.execute(unit).await.map(drop)
     })
