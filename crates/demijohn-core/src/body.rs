@@ -4,6 +4,7 @@ use crate::error::BoxError;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 /// A body: nothing, bytes in memory, or a stream.
@@ -24,8 +25,12 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
+    /// In a mutex only so that bodies, and requests and errors with them, are `Sync` and can be borrowed across an
+    /// `.await`; nobody ever waits for it.
+    Stream(Mutex<Stream>),
 }
+
+type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>;
 
 impl Body {
     /// No body.
@@ -40,7 +45,7 @@ impl Body {
         B::Error: Into<BoxError>,
     {
         use http_body_util::BodyExt;
-        Body(Kind::Stream(Box::pin(body.map_err(Into::into))))
+        Body(Kind::Stream(Mutex::new(Box::pin(body.map_err(Into::into)))))
     }
 
     /// The length, where it is known without reading.
@@ -110,7 +115,10 @@ impl http_body::Body for Body {
                 this.0 = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+            Kind::Stream(stream) => {
+                let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
+                stream.as_mut().poll_frame(cx)
+            }
         }
     }
 
@@ -118,7 +126,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(_) => false,
-            Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Stream(stream) => locked(stream).is_end_stream(),
         }
     }
 
@@ -126,9 +134,13 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(stream) => stream.size_hint(),
+            Kind::Stream(stream) => locked(stream).size_hint(),
         }
     }
+}
+
+fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Body {

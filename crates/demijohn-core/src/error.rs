@@ -132,6 +132,11 @@ impl Error {
         self
     }
 
+    /// Changes the status.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.0.status = status;
+    }
+
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.0.status

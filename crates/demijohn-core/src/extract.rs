@@ -38,6 +38,13 @@ pub trait Extract: Sized + Send {
     #[doc(hidden)]
     const PATH_ARGS: usize = 0;
 
+    /// True when these values of the path's parameters can be taken: the router asks it before it settles on a route.
+    #[doc(hidden)]
+    fn fits_path(values: &[String]) -> bool {
+        let _ = values;
+        true
+    }
+
     /// Takes the argument out of the request.
     ///
     /// # Errors
@@ -57,6 +64,8 @@ pub trait Extract: Sized + Send {
 
 /// `None` in place of a rejection of the request (a 4xx). A failure of the server still fails the request.
 impl<T: Extract> Extract for Option<T> {
+    const PATH_ARGS: usize = T::PATH_ARGS;
+
     async fn extract(request: &mut Request) -> Result<Self, Rejection> {
         match T::extract(request).await {
             Ok(value) => Ok(Some(value)),
@@ -80,6 +89,8 @@ impl<T: Extract> Extract for Option<T> {
 
 /// The rejection itself, for handlers that answer it in their own way.
 impl<T: Extract> Extract for Result<T, Rejection> {
+    const PATH_ARGS: usize = T::PATH_ARGS;
+
     async fn extract(request: &mut Request) -> Result<Self, Rejection> {
         Ok(T::extract(request).await)
     }
@@ -219,8 +230,72 @@ impl Needs {
         });
     }
 
+    /// What of it the bag does not hold.
+    pub fn into_missing(self, bag: &crate::site::Bag) -> Vec<Need> {
+        self.items.into_iter().filter(|need| !bag.has(need.type_id)).collect()
+    }
+
     /// What was named so far.
     pub fn items(&self) -> &[Need] {
         &self.items
+    }
+}
+
+mod given {
+    //! Arguments that are parts of the request as they stand.
+
+    use super::{Extract, Operation, Rejection};
+    use crate::error::Error;
+    use crate::request::Request;
+    use bytes::Bytes;
+    use http::{HeaderMap, Method, Uri, Version};
+
+    impl Extract for Method {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.method().clone())
+        }
+    }
+
+    impl Extract for Uri {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.uri().clone())
+        }
+    }
+
+    impl Extract for Version {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.head().version)
+        }
+    }
+
+    /// All headers; names ignore case.
+    impl Extract for HeaderMap {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.headers().clone())
+        }
+    }
+
+    /// The whole body, as it was sent.
+    impl Extract for Bytes {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.bytes().await?)
+        }
+
+        fn describe(operation: &mut Operation) {
+            operation.consumes.push("application/octet-stream");
+        }
+    }
+
+    /// The whole body as text; what is no UTF-8 is refused.
+    impl Extract for String {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            let bytes = request.bytes().await?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
+            Ok(text.to_owned())
+        }
+
+        fn describe(operation: &mut Operation) {
+            operation.consumes.push("text/plain");
+        }
     }
 }

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One request on its way through hooks, extractors and the handler.
 ///
@@ -19,12 +19,17 @@ use std::sync::Arc;
 pub struct Request {
     head: Parts,
     body: BodyState,
-    params: Params,
-    route: Option<Arc<RouteInfo>>,
+    /// Index into the site's [`RouteTable`]: a number instead of a shared pointer, which all threads would count on.
+    route: Option<u32>,
+    params: Vec<String>,
     site: Arc<Bag>,
     peer: Option<SocketAddr>,
     max_body_bytes: usize,
+    id: RequestId,
 }
+
+/// How many bytes of a body are read unless the site or the route says otherwise.
+pub const DEFAULT_MAX_BODY_BYTES: usize = 2 << 20;
 
 enum BodyState {
     Unread(Body),
@@ -32,11 +37,8 @@ enum BodyState {
     Taken,
 }
 
-/// Parameters of the path, percent-decoded, in the order of the route's pattern.
-pub type Params = Vec<(Arc<str>, String)>;
-
 /// The route that a request was given to.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteInfo {
     /// Its full name, `blog.detail`; empty for a route without a name.
     pub name: String,
@@ -44,7 +46,13 @@ pub struct RouteInfo {
     pub blueprint: String,
     /// The pattern as the router has it, `/post/{id}`.
     pub pattern: String,
+    /// The names of the pattern's parameters, in order.
+    pub params: Vec<String>,
 }
+
+/// All routes of a site, in the order of declaration; the router puts it into the site's bag.
+#[derive(Debug, Default)]
+pub struct RouteTable(pub Vec<RouteInfo>);
 
 impl Request {
     /// A request to be dispatched. Servers and test clients make them; sites do not need to.
@@ -56,8 +64,17 @@ impl Request {
             route: None,
             site,
             peer,
-            max_body_bytes: 2 << 20,
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            id: RequestId::next(),
         }
+    }
+
+    /// A request for `GET /` of a site that provides nothing: what stands in while the real one is lent out.
+    #[doc(hidden)]
+    pub fn placeholder() -> Self {
+        static NOTHING: LazyLock<Arc<Bag>> = LazyLock::new(Arc::default);
+        let (head, ()) = http::Request::new(()).into_parts();
+        Request::new(head, Body::empty(), Arc::clone(&NOTHING), None)
     }
 
     /// The method, always upper case as it was sent.
@@ -142,24 +159,33 @@ impl Request {
         &mut self.head.extensions
     }
 
-    /// Parameters of the path, percent-decoded.
-    pub fn params(&self) -> &Params {
+    /// Parameters of the path by name, percent-decoded, in the order of the pattern.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.route().map_or(&[][..], |route| &route.params);
+        names
+            .iter()
+            .zip(&self.params)
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The values alone.
+    pub fn param_values(&self) -> &[String] {
         &self.params
     }
 
     /// One parameter of the path by its name in the pattern.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(k, _)| **k == *name).map(|(_, v)| v.as_str())
+        self.params().find(|(k, _)| *k == name).map(|(_, v)| v)
     }
 
     /// The route that answers; `None` while none is found (in hooks of a 404).
-    pub fn route(&self) -> Option<&Arc<RouteInfo>> {
-        self.route.as_ref()
+    pub fn route(&self) -> Option<&RouteInfo> {
+        self.site.get::<RouteTable>()?.0.get(self.route? as usize)
     }
 
-    /// Set by the router.
+    /// Set by the router: the place in the site's [`RouteTable`], and the values of the pattern's parameters.
     #[doc(hidden)]
-    pub fn set_route(&mut self, route: Arc<RouteInfo>, params: Params) {
+    pub fn set_route(&mut self, route: u32, params: Vec<String>) {
         self.route = Some(route);
         self.params = params;
     }
@@ -183,6 +209,32 @@ impl Request {
     /// The address of the peer of the connection; `None` in the test client.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    /// The id of the request, for logs and for the `X-Request-Id` of the response.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Takes the client's `X-Request-Id` over, when it is short and plain: whatever it is, it goes into logs.
+    #[doc(hidden)]
+    pub fn take_sane_id(&mut self) {
+        let Some(given) = self.head.headers.get("x-request-id") else {
+            return;
+        };
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if (8..=64).contains(&given.len()) && given.as_bytes().iter().all(plain) {
+            self.id = RequestId(Id::Given(given.clone()));
+        }
+    }
+
+    /// The host that the client asked for, with its port if it named one: `example.org:8000`. It is the client's word, so
+    /// trust it only where allowed hosts are set.
+    pub fn host(&self) -> Option<&str> {
+        match self.header("host") {
+            Some(host) => Some(host),
+            None => self.head.uri.authority().map(http::uri::Authority::as_str),
+        }
     }
 
     /// How many bytes of body are read before the request is refused with 413.
@@ -285,4 +337,56 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
 pub fn decode_path_segment(raw: &str) -> Option<String> {
     let text = percent_decode_str(raw).decode_utf8().ok()?;
     (!text.contains('\0')).then(|| text.into_owned())
+}
+
+/// The id of a request: ours, or the client's where it sent a sane one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Id);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Id {
+    Made(u64),
+    Given(HeaderValue),
+}
+
+impl RequestId {
+    /// Unlike every other of this process, and of others most likely. It is no secret.
+    fn next() -> Self {
+        use std::cell::Cell;
+        use std::hash::{BuildHasher, RandomState};
+        thread_local! {
+            static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));
+        }
+        // splitmix64: a counter per thread, shuffled so that two threads' numbers do not look like neighbours.
+        let mut z = STATE.with(|state| {
+            state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+            state.get()
+        });
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        RequestId(Id::Made(z ^ (z >> 31)))
+    }
+
+    /// The id as a header's value.
+    pub fn to_header(&self) -> HeaderValue {
+        match &self.0 {
+            Id::Given(value) => value.clone(),
+            Id::Made(number) => {
+                let mut text = [0; 16];
+                for (i, digit) in text.iter_mut().enumerate() {
+                    *digit = b"0123456789abcdef"[(number >> (60 - 4 * i) & 15) as usize];
+                }
+                HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Id::Given(value) => f.write_str(value.to_str().unwrap_or_default()),
+            Id::Made(number) => write!(f, "{number:016x}"),
+        }
+    }
 }

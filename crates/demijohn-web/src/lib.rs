@@ -1,1 +1,66 @@
-//! demijohn-web.
+//! The web floor of Demijohn: routes, extractors, replies, hooks, errors, the server and the test client.
+//!
+//! ```
+//! use demijohn_web::{get, Application, Path};
+//!
+//! async fn hello(Path(name): Path<String>) -> String {
+//!     format!("Hello, {name}!")
+//! }
+//!
+//! # demijohn_web::test::block_on(async {
+//! let client = Application::new().route("/hello/{name}", get(hello)).test_client();
+//! assert_eq!(client.get("/hello/Ann").await.text(), "Hello, Ann!");
+//! # });
+//! ```
+//!
+//! - [`Application`] is the site: routes, blueprints, hooks, error pages, parts. [`Application::build`] checks all of it and
+//!   gives a [`Ready`] that serves.
+//! - [`get`], [`post`] and the like make a [`Route`] of a [`Handler`]; arguments are extractors ([`Path`], [`Query`], [`Json`],
+//!   [`Form`], [`State`], ..), results are [`Reply`]s.
+//! - [`Blueprint`] groups what belongs together, to be mounted under a path.
+//! - [`test::TestClient`] sends requests through the same dispatch as the server, without a socket.
+
+extern crate self as demijohn_web;
+
+mod app;
+mod blueprint;
+pub mod current;
+mod dispatch;
+mod errors;
+mod fields;
+mod handler;
+mod hook;
+mod json;
+mod pairs;
+mod path;
+mod query;
+mod reply;
+mod route;
+mod routes;
+pub mod server;
+mod state;
+pub mod test;
+mod trie;
+mod urls;
+
+pub use app::{Application, Ready};
+pub use blueprint::Blueprint;
+pub use demijohn_core::check::Finding;
+pub use demijohn_core::{
+    Assemble, Bag, Body, BoxFuture, Error, Extract, Fault, Needs, Operation, Parameter, Part, Place, Rejection, Reply,
+    Request, Response, Result, Settings, Site,
+};
+pub use dispatch::Next;
+pub use errors::ErrorMap;
+pub use handler::Handler;
+pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
+pub use http;
+pub use json::Json;
+pub use pairs::Pairs;
+pub use path::{FromPath, Path, PathArg, PathArgs, PathParam, Signed, Slug};
+pub use query::{Form, FromPairs, Query};
+pub use reply::{Html, Redirect, Text};
+pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
+pub use routes::{Listed, Routes, Routing};
+pub use state::State;
+pub use urls::{Link, Urls, url_to};

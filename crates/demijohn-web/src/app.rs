@@ -1,0 +1,369 @@
+//! The site under assembly, and the site that serves.
+
+use crate::blueprint::Blueprint;
+use crate::dispatch::{Engine, Options, Way};
+use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
+use crate::route::Route;
+use crate::routes::{Group, Routes, Routing, scoped};
+use crate::test::TestClient;
+use crate::trie::{Pattern, Trie};
+use crate::urls::{Entry, Table, Urls};
+use demijohn_core::check::{Finding, Level};
+use demijohn_core::request::{RouteInfo, RouteTable};
+use demijohn_core::{Assemble, Bag, Error, Part, Reply, Settings, Site};
+use http::StatusCode;
+use std::sync::Arc;
+
+/// A site under assembly.
+///
+/// The order of calls does not matter, but that hooks run and routes are listed in the order given. All is checked by
+/// [`build`](Self::build), before the first request.
+#[must_use = "a site does nothing until it is built and served"]
+pub struct Application {
+    site: Site,
+    options: Options,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Application::new()
+    }
+}
+
+impl Application {
+    /// A site without routes.
+    pub fn new() -> Self {
+        Application {
+            site: Site::new(),
+            options: Options {
+                max_body_bytes: demijohn_core::request::DEFAULT_MAX_BODY_BYTES,
+                slash_redirect: Some(StatusCode::PERMANENT_REDIRECT),
+                automatic_options: true,
+                request_id: true,
+                allowed_hosts: Vec::new(),
+                debug: false,
+            },
+        }
+    }
+
+    /// Answers a path: `"/post/{id}"`, `"/files/{*path}"`. A parameter's type is the handler's: `Path<i64>`.
+    ///
+    /// Plain text wins over a parameter whatever the order; of two routes of one shape, the first declared whose parameters
+    /// fit. A pattern that ends in `/` also redirects the path without it.
+    pub fn route(mut self, path: &str, route: Route) -> Self {
+        self.site.route(path, route);
+        self
+    }
+
+    /// Mounts a blueprint under a path, which may have parameters: its handlers can take them, before their own.
+    pub fn mount(mut self, path: &str, blueprint: Blueprint) -> Self {
+        blueprint.install_at(path, &mut self.site);
+        self
+    }
+
+    /// Gives all requests a shared value; handlers take it as `State<T>`.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.site.bag_mut().insert(Arc::new(value));
+        self
+    }
+
+    /// Runs before the handlers, after the route was found (`request.route()`). A hook that returns `Some(reply)` or an error
+    /// answers in the handler's place.
+    pub fn before<R: HookAnswer + 'static>(mut self, f: impl for<'a> BeforeFn<'a, R>) -> Self {
+        self.site.before(f);
+        self
+    }
+
+    /// Runs on every response, those of errors too, the hook that was added last first.
+    pub fn after<R: Reply + 'static>(mut self, f: impl for<'a> AfterFn<'a, R>) -> Self {
+        self.site.after(f);
+        self
+    }
+
+    /// Runs around everything, before the route is found; the first added is the outermost.
+    pub fn middleware<R: Reply + 'static>(mut self, f: impl for<'a> MiddlewareFn<'a, R>) -> Self {
+        self.site.middleware(f);
+        self
+    }
+
+    /// Runs when a request is done with, however it ended: answered, failed, or its client gone.
+    pub fn teardown(mut self, f: impl Fn(&mut demijohn_core::Request) + Send + Sync + 'static) -> Self {
+        self.site.entry::<Routes>().teardowns.push(Arc::new(f));
+        self
+    }
+
+    /// Answers errors that are, or are caused by, an `E`. It wins over pages by status.
+    pub fn on_error<E, R>(mut self, f: impl for<'a> ErrorFn<'a, E, R>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        R: Reply + 'static,
+    {
+        scoped(&mut self.site).errors.add_type::<E, R, _>(f);
+        self
+    }
+
+    /// Answers errors of this status. A reply that says 200 is sent under the error's own status.
+    pub fn error_page<R: Reply + 'static>(mut self, status: StatusCode, f: impl for<'a> ErrorFn<'a, Error, R>) -> Self {
+        scoped(&mut self.site).errors.add_status(Some(status), f);
+        self
+    }
+
+    /// Answers all errors that have no page of their own.
+    pub fn error_pages<R: Reply + 'static>(mut self, f: impl for<'a> ErrorFn<'a, Error, R>) -> Self {
+        scoped(&mut self.site).errors.add_status(None, f);
+        self
+    }
+
+    /// How much of a body is read before the answer is 413; 2 MB unless set. A route can have its own.
+    pub fn max_body_bytes(mut self, max_bytes: usize) -> Self {
+        self.options.max_body_bytes = max_bytes;
+        self
+    }
+
+    /// The status that leads `/x` to `/x/` where only that exists: 308 unless set, `None` for no redirect at all.
+    pub fn slash_redirect(mut self, status: impl Into<Option<StatusCode>>) -> Self {
+        self.options.slash_redirect = status.into();
+        self
+    }
+
+    /// Whether OPTIONS is answered with the methods of a path; it is unless set.
+    pub fn automatic_options(mut self, on: bool) -> Self {
+        self.options.automatic_options = on;
+        self
+    }
+
+    /// Whether responses carry `X-Request-Id`; they do unless set.
+    pub fn request_id_header(mut self, on: bool) -> Self {
+        self.options.request_id = on;
+        self
+    }
+
+    /// The hosts that the site answers for: `example.org`, `.example.org` with its sub-domains, `*`. Others get 400.
+    pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.options.allowed_hosts = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The site, for whoever assembles it by hand.
+    pub fn site_mut(&mut self) -> &mut Site {
+        &mut self.site
+    }
+
+    /// Builds the site: runs the build steps of its parts and checks routes and what handlers need.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each finding with its mend.
+    pub fn build(mut self, settings: Settings) -> Result<Ready, Vec<Finding>> {
+        *self.site.settings_mut() = settings;
+        self.site.build()?;
+        let Application { mut site, options } = self;
+        let routes = std::mem::take(site.entry::<Routes>());
+        let commands = std::mem::take(&mut site.commands);
+        let checks = std::mem::take(&mut site.checks);
+        let settings = site.settings().clone();
+        let mut bag = site.into_bag();
+        let mut findings = Vec::new();
+        let plan = Plan::new(&routes, &options, &mut findings);
+        bag.insert(Urls(Arc::new(plan.table)));
+        bag.insert(RouteTable(plan.infos));
+        for declared in &routes.routes {
+            for arm in &declared.route.arms {
+                for need in arm.endpoint.missing(&bag) {
+                    findings.push(
+                        Finding::error(
+                            "web.E001",
+                            format!(
+                                "the handler `{}` needs `{}`, which nothing provides",
+                                arm.endpoint.handler_name, need.type_name
+                            ),
+                        )
+                        .on(declared.pattern())
+                        .hint(need.mend),
+                    );
+                }
+            }
+        }
+        if findings.iter().any(|finding| finding.level == Level::Error) {
+            return Err(findings);
+        }
+        let engine = Engine {
+            trie: plan.trie,
+            ways: plan.ways,
+            astray: plan.astray,
+            middleware: routes
+                .groups
+                .get("")
+                .map(|site| site.middleware.clone())
+                .unwrap_or_default(),
+            teardowns: routes.teardowns.clone(),
+            options,
+            bag: {
+                bag.insert(routes);
+                Arc::new(bag)
+            },
+        };
+        Ok(Ready {
+            engine: Arc::new(engine),
+            settings,
+            commands,
+            checks,
+            warnings: findings,
+        })
+    }
+
+    /// Builds the site with default settings and gives a client that sends requests to it.
+    ///
+    /// # Panics
+    /// When the site has errors; the message lists them.
+    #[track_caller]
+    pub fn test_client(self) -> TestClient {
+        match self.build(Settings::default()) {
+            Ok(ready) => ready.test_client(),
+            Err(findings) => {
+                let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                panic!("the site has errors:\n{}", list.join("\n"))
+            }
+        }
+    }
+}
+
+impl Assemble for Application {
+    fn with(mut self, part: impl Part) -> Self {
+        Box::new(part).install(&mut self.site);
+        self
+    }
+}
+
+/// A built site: it serves, it runs commands, it has a test client.
+pub struct Ready {
+    pub(crate) engine: Arc<Engine>,
+    settings: Settings,
+    /// What the program understands as words.
+    pub commands: demijohn_core::command::Commands,
+    /// What `check` runs.
+    pub checks: demijohn_core::check::Checks,
+    /// What is worth knowing and no error.
+    pub warnings: Vec<Finding>,
+}
+
+impl Ready {
+    /// What the site provides.
+    pub fn site(&self) -> &Arc<Bag> {
+        &self.engine.bag
+    }
+
+    /// The settings that it was built with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A client that sends requests through the dispatch of the server, without a socket.
+    pub fn test_client(&self) -> TestClient {
+        TestClient::new(Arc::clone(&self.engine))
+    }
+}
+
+/// Everything that is worked out from the declared routes.
+struct Plan {
+    trie: Trie,
+    ways: Vec<Way>,
+    astray: Way,
+    infos: Vec<RouteInfo>,
+    table: Table,
+}
+
+impl Plan {
+    fn new(routes: &Routes, options: &Options, findings: &mut Vec<Finding>) -> Plan {
+        let mut plan = Plan {
+            trie: Trie::default(),
+            ways: Vec::new(),
+            astray: way(routes, "", None, options),
+            infos: Vec::new(),
+            table: Table::default(),
+        };
+        for declared in &routes.routes {
+            let text = declared.pattern();
+            let pattern = match Pattern::parse(&text) {
+                Ok(pattern) => pattern,
+                Err(why) => {
+                    findings.push(
+                        Finding::error("web.E002", why)
+                            .on(&text)
+                            .hint("write patterns as `/post/{id}/`"),
+                    );
+                    continue;
+                }
+            };
+            let params: Vec<String> = pattern.params().map(str::to_owned).collect();
+            let own = Pattern::parse(&declared.path).map_or(0, |own| own.params().count());
+            for arm in &declared.route.arms {
+                if let Some(args) = arm.endpoint.path_args.filter(|&args| args > params.len() || args < own) {
+                    findings.push(
+                        Finding::error(
+                            "web.E003",
+                            format!(
+                                "the handler `{}` takes {args} parameters of the path, the pattern has {}",
+                                arm.endpoint.handler_name,
+                                params.len()
+                            ),
+                        )
+                        .on(&text)
+                        .hint("give the handler one `Path<..>` with a type for each `{parameter}` of the pattern"),
+                    );
+                }
+            }
+            let index = u32::try_from(plan.ways.len()).expect("a site has fewer than four billion routes");
+            plan.trie.insert(&pattern, index);
+            plan.ways
+                .push(way(routes, &declared.blueprint, Some(&declared.route), options));
+            plan.infos.push(RouteInfo {
+                name: declared.full_name(),
+                blueprint: declared.blueprint.clone(),
+                pattern: text.clone(),
+                params,
+            });
+            plan.table.entries.push(Entry {
+                name: declared.full_name(),
+                blueprint: declared.blueprint.clone(),
+                pattern,
+                text,
+                handlers: declared.route.arms.iter().map(|arm| arm.endpoint.handler).collect(),
+            });
+        }
+        plan
+    }
+}
+
+/// The hooks around a route of a blueprint: the site's, those of each blueprint on the way in, the route's own.
+fn way(routes: &Routes, blueprint: &str, route: Option<&Route>, options: &Options) -> Way {
+    let mut names = vec![""];
+    let dots = blueprint.match_indices('.').map(|(at, _)| &blueprint[..at]);
+    names.extend(dots.chain([blueprint]).filter(|name| !name.is_empty()));
+    let groups: Vec<&Group> = names.iter().filter_map(|name| routes.groups.get(*name)).collect();
+    let mut way = Way {
+        automatic_options: options.automatic_options,
+        ..Way::default()
+    };
+    for group in &groups {
+        way.before.extend(group.before.iter().cloned());
+    }
+    for (name, group) in names.iter().filter_map(|name| Some((name, routes.groups.get(*name)?))) {
+        // The site's own run before routing.
+        if !name.is_empty() {
+            way.middleware.extend(group.middleware.iter().cloned());
+        }
+    }
+    if let Some(route) = route {
+        way.arms = route.arms.clone();
+        way.before.extend(route.before.iter().cloned());
+        way.after.extend(route.after.iter().rev().cloned());
+        way.middleware.extend(route.middleware.iter().cloned());
+        way.max_body_bytes = route.max_body_bytes;
+        way.automatic_options = route.auto_options.unwrap_or(options.automatic_options);
+    }
+    for group in groups.iter().rev() {
+        way.after.extend(group.after.iter().rev().cloned());
+        way.errors.push(group.errors.clone());
+    }
+    way
+}

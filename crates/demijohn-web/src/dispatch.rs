@@ -1,0 +1,538 @@
+//! The one way that every request takes: routing, hooks, handler, errors, log.
+
+use crate::errors;
+use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
+use crate::route::Arm;
+use crate::trie::Trie;
+use demijohn_core::request::decode_path_segment;
+use demijohn_core::{Bag, Body, Error, Request, Response, Result};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use pin_project_lite::pin_project;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A built site, ready to answer. Nothing in it changes while it serves.
+pub(crate) struct Engine {
+    pub(crate) bag: Arc<Bag>,
+    pub(crate) trie: Trie,
+    pub(crate) ways: Vec<Way>,
+    /// The hooks of requests that no route answers.
+    pub(crate) astray: Way,
+    /// Around everything, before routing.
+    pub(crate) middleware: Vec<Middleware>,
+    pub(crate) teardowns: Vec<Teardown>,
+    pub(crate) options: Options,
+}
+
+/// What the site decides for all its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) max_body_bytes: usize,
+    pub(crate) slash_redirect: Option<StatusCode>,
+    pub(crate) automatic_options: bool,
+    pub(crate) request_id: bool,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) debug: bool,
+}
+
+/// A route with everything that stands around its handlers, outermost first.
+#[derive(Default)]
+pub(crate) struct Way {
+    pub(crate) arms: Vec<Arm>,
+    pub(crate) before: Vec<Before>,
+    /// In the order they run.
+    pub(crate) after: Vec<After>,
+    pub(crate) middleware: Vec<Middleware>,
+    /// The innermost blueprint's first, the site's last.
+    pub(crate) errors: Vec<ErrorHandlers>,
+    pub(crate) max_body_bytes: Option<usize>,
+    pub(crate) automatic_options: bool,
+}
+
+/// Why no handler runs.
+enum Astray {
+    NotFound,
+    MethodNotAllowed(HeaderValue),
+    Options(HeaderValue),
+    Slash(StatusCode, String),
+}
+
+enum Found {
+    Route {
+        route: u32,
+        arm: usize,
+        params: Vec<String>,
+    },
+    Astray(Astray),
+}
+
+/// The handler that will run, or the reason why none will.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Arm(&'a Arm),
+    Astray(&'a Astray),
+}
+
+impl Engine {
+    /// Answers a request: never fails, never panics, logs once.
+    pub(crate) async fn answer(&self, head: http::request::Parts, body: Body, peer: Option<SocketAddr>) -> Response {
+        let start = Instant::now();
+        let mut request = Request::new(head, body, Arc::clone(&self.bag), peer);
+        request.set_max_body_bytes(self.options.max_body_bytes);
+        request.take_sane_id();
+        let mut request = TornDown { request, engine: self };
+        let request = &mut request.request;
+        let mut response = match caught(self.enter(request)).await {
+            Ok(response) => response,
+            Err(panic) => {
+                // A hook or an error page panicked: nothing of the site's own is asked again.
+                let error = panic_error(panic);
+                note_failure(request, &error);
+                errors::plain_page(&error, request)
+            }
+        };
+        if request.method() == Method::HEAD {
+            strip_body(&mut response);
+        }
+        if self.options.request_id {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("x-request-id"), request.id().to_header());
+        }
+        log(request, &response, start);
+        response
+    }
+
+    /// What comes before routing.
+    async fn enter(&self, request: &mut Request) -> Response {
+        if let Err(error) = self.admit(request) {
+            return self.answer_error(request, &self.astray, error).await;
+        }
+        if self.middleware.is_empty() {
+            return self.inside(request).await;
+        }
+        let next = Next {
+            engine: self,
+            left: &self.middleware,
+            end: End::Routing,
+        };
+        next.run(request).await
+    }
+
+    /// The one place for what is refused before anything of the site runs.
+    fn admit(&self, request: &Request) -> Result<()> {
+        let hosts = &self.options.allowed_hosts;
+        if !hosts.is_empty() {
+            let host = request.host().unwrap_or_default();
+            if !host_allowed(host, hosts) {
+                return Err(Error::bad_request("this site does not answer for that host"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Routing and all that is inside of it.
+    async fn inside(&self, request: &mut Request) -> Response {
+        let astray;
+        let (way, target) = match self.find(request.method(), request.path(), request.uri().query()) {
+            Found::Route { route, arm, params } => {
+                request.set_route(route, params);
+                let way = &self.ways[route as usize];
+                (way, Target::Arm(&way.arms[arm]))
+            }
+            Found::Astray(reason) => {
+                astray = reason;
+                (&self.astray, Target::Astray(&astray))
+            }
+        };
+        if let Some(max_bytes) = way.max_body_bytes {
+            request.set_max_body_bytes(max_bytes);
+        }
+        let mut response = match way.middleware.is_empty() {
+            true => self.handle(request, way, target).await,
+            false => {
+                let next = Next {
+                    engine: self,
+                    left: &way.middleware,
+                    end: End::Handler(way, target),
+                };
+                next.run(request).await
+            }
+        };
+        for hook in &way.after {
+            response = match caught(hook.run(request, response)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => self.answer_error(request, way, error).await,
+                Err(panic) => self.answer_error(request, way, panic_error(panic)).await,
+            };
+        }
+        response
+    }
+
+    /// Before hooks, the handler, and the answer to what failed in them.
+    async fn handle(&self, request: &mut Request, way: &Way, target: Target<'_>) -> Response {
+        match caught(self.try_handle(request, way, target)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => self.answer_error(request, way, error).await,
+            Err(panic) => self.answer_error(request, way, panic_error(panic)).await,
+        }
+    }
+
+    async fn try_handle(&self, request: &mut Request, way: &Way, target: Target<'_>) -> Result<Response> {
+        for hook in &way.before {
+            if let Some(response) = hook.run(request).await? {
+                return Ok(response);
+            }
+        }
+        match target {
+            Target::Arm(arm) => arm.endpoint.run.run(request).await,
+            Target::Astray(astray) => astray.answer(),
+        }
+    }
+
+    /// The answer to an error: a handler for its type, a page for its status, or the plain page.
+    async fn answer_error(&self, request: &mut Request, way: &Way, mut error: Error) -> Response {
+        if let Some(response) = error.take_response() {
+            return response;
+        }
+        errors::map_status(&mut error, &self.bag);
+        note_failure(request, &error);
+        let answered = match caught(errors::handled(&way.errors, &error, request)).await {
+            Ok(answered) => answered,
+            Err(panic) => Some(Err(panic_error(panic))),
+        };
+        match answered {
+            None if self.options.debug => errors::debug_page(&error, request),
+            None => errors::plain_page(&error, request),
+            Some(Ok(mut response)) => {
+                // An error is never answered as a success: search engines and caches would keep it.
+                if response.status() == StatusCode::OK {
+                    *response.status_mut() = error.status();
+                }
+                for (name, value) in error.headers() {
+                    response.headers_mut().append(name, value.clone());
+                }
+                response
+            }
+            Some(Err(mut second)) => match second.take_response() {
+                Some(response) => response,
+                None => {
+                    note_failure(request, &second);
+                    errors::plain_page(&second, request)
+                }
+            },
+        }
+    }
+
+    /// The route for a request.
+    fn find(&self, method: &Method, path: &str, query: Option<&str>) -> Found {
+        let mut allowed = Vec::new();
+        let mut automatic = false;
+        let found = self.trie.find(path, &mut |route, raw| {
+            let way = &self.ways[route as usize];
+            let mut params = Vec::with_capacity(raw.len());
+            for raw in raw {
+                params.push(decode_path_segment(raw)?);
+            }
+            let fits = |arm: &Arm| params.is_empty() || (arm.endpoint.fits_path)(&params);
+            let arm = arm_for(&way.arms, method, &fits);
+            match arm {
+                Some(arm) => Some((route, arm, params)),
+                None => {
+                    allow(&way.arms, &fits, &mut allowed);
+                    automatic |= way.automatic_options;
+                    None
+                }
+            }
+        });
+        if let Some((route, arm, params)) = found {
+            return Found::Route { route, arm, params };
+        }
+        Found::Astray(self.astray(method, path, query, allowed, automatic))
+    }
+
+    #[cold]
+    fn astray(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        allowed: Vec<Method>,
+        automatic: bool,
+    ) -> Astray {
+        if !allowed.is_empty() {
+            let allow = allow_header(allowed, automatic);
+            return match *method == Method::OPTIONS && automatic {
+                true => Astray::Options(allow),
+                false => Astray::MethodNotAllowed(allow),
+            };
+        }
+        if let Some(status) = self.options.slash_redirect {
+            // `//host` as a target would lead to another site.
+            if !path.ends_with('/') && !path.contains("//") && !path.contains('\\') {
+                let with_slash = format!("{path}/");
+                if let Found::Route { .. } = self.find(method, &with_slash, None) {
+                    let target = match query {
+                        Some(query) => format!("{with_slash}?{query}"),
+                        None => with_slash,
+                    };
+                    return Astray::Slash(status, target);
+                }
+            }
+        }
+        Astray::NotFound
+    }
+}
+
+/// The handler for `method`: one that names it, then for HEAD one for GET, then one for any.
+fn arm_for(arms: &[Arm], method: &Method, fits: &dyn Fn(&Arm) -> bool) -> Option<usize> {
+    let named = |wanted: &Method| {
+        arms.iter()
+            .position(|arm| arm.methods.iter().any(|m| m == wanted) && fits(arm))
+    };
+    named(method)
+        .or_else(|| (*method == Method::HEAD).then(|| named(&Method::GET)).flatten())
+        .or_else(|| {
+            // Nothing here relays or echoes requests.
+            let refused = *method == Method::TRACE || *method == Method::CONNECT;
+            (!refused)
+                .then(|| arms.iter().position(|arm| arm.methods.is_empty() && fits(arm)))
+                .flatten()
+        })
+}
+
+fn allow(arms: &[Arm], fits: &dyn Fn(&Arm) -> bool, allowed: &mut Vec<Method>) {
+    for arm in arms.iter().filter(|arm| fits(arm)) {
+        match arm.methods.is_empty() {
+            true => allowed.extend([Method::DELETE, Method::GET, Method::PATCH, Method::POST, Method::PUT]),
+            false => allowed.extend(arm.methods.iter().cloned()),
+        }
+    }
+}
+
+fn allow_header(mut allowed: Vec<Method>, automatic: bool) -> HeaderValue {
+    if allowed.contains(&Method::GET) {
+        allowed.push(Method::HEAD);
+    }
+    if automatic {
+        allowed.push(Method::OPTIONS);
+    }
+    allowed.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    allowed.dedup();
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+impl Astray {
+    fn answer(&self) -> Result<Response> {
+        match self {
+            Astray::NotFound => Err(Error::bare(StatusCode::NOT_FOUND)),
+            Astray::MethodNotAllowed(allow) => {
+                Err(Error::bare(StatusCode::METHOD_NOT_ALLOWED).with_header(ALLOW, allow.clone()))
+            }
+            Astray::Options(allow) => {
+                let mut response = Response::new(Body::empty());
+                response.headers_mut().insert(ALLOW, allow.clone());
+                Ok(response)
+            }
+            Astray::Slash(status, target) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = *status;
+                response
+                    .headers_mut()
+                    .insert(LOCATION, HeaderValue::try_from(target.as_str())?);
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// What a middleware calls to have the request answered by what is inside of it.
+#[derive(Clone, Copy)]
+pub struct Next<'a> {
+    engine: &'a Engine,
+    left: &'a [Middleware],
+    end: End<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Routing,
+    Handler(&'a Way, Target<'a>),
+}
+
+impl Next<'_> {
+    /// The answer. Errors have become responses already, by the site's error handlers.
+    pub async fn run(self, request: &mut Request) -> Response {
+        let Next { engine, left, end } = self;
+        let Some((first, left)) = left.split_first() else {
+            // Boxed, because this is inside the future that it contains.
+            return match end {
+                End::Routing => Box::pin(engine.inside(request)).await,
+                End::Handler(way, target) => engine.handle(request, way, target).await,
+            };
+        };
+        let way = match end {
+            End::Routing => &engine.astray,
+            End::Handler(way, _) => way,
+        };
+        match caught(first.run(request, Next { engine, left, end })).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => engine.answer_error(request, way, error).await,
+            Err(panic) => engine.answer_error(request, way, panic_error(panic)).await,
+        }
+    }
+}
+
+/// Runs the teardown hooks when the request is done with, also when the client went away in the middle of it.
+struct TornDown<'a> {
+    request: Request,
+    engine: &'a Engine,
+}
+
+impl Drop for TornDown<'_> {
+    fn drop(&mut self) {
+        for hook in &self.engine.teardowns {
+            // One that panics does not keep the others from running.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(&mut self.request))) {
+                tracing::error!("a teardown hook panicked: {}", panic_text(&*panic));
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A future whose panics end it alone.
+    struct Caught<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+fn caught<F: Future>(future: F) -> Caught<F> {
+    Caught { future }
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        // After a panic the future is never polled again; what it leaves half-done is the request's own.
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+fn panic_error(panic: Panic) -> Error {
+    Error::internal(format!("panic: {}", panic_text(&*panic)))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&'static str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "(not a text)",
+    }
+}
+
+/// The answer to HEAD has the headers of GET and no body.
+fn strip_body(response: &mut Response) {
+    let body = std::mem::take(response.body_mut());
+    if let Some(length) = body.len_hint() {
+        let has_type = response.headers().contains_key(CONTENT_TYPE);
+        if (length > 0 || has_type) && !response.headers().contains_key(CONTENT_LENGTH) {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+    }
+}
+
+/// `example.org`, `.example.org` with all its sub-domains, or `*`.
+fn host_allowed(host: &str, allowed: &[String]) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    !name.is_empty()
+        && allowed.iter().any(|pattern| {
+            let pattern = pattern.to_ascii_lowercase();
+            match pattern.strip_prefix('.') {
+                Some(domain) => name == domain || name.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.')),
+                None => pattern == "*" || pattern == name,
+            }
+        })
+}
+
+/// What failed, for the request's one line in the log.
+#[derive(Clone)]
+struct Failure(String);
+
+fn note_failure(request: &mut Request, error: &Error) {
+    if error.status().is_server_error() {
+        let text = format!("{error} (at {})", error.location());
+        request.extensions_mut().insert(Failure(text));
+    }
+}
+
+/// One line per request.
+fn log(request: &Request, response: &Response, start: Instant) {
+    let status = response.status().as_u16();
+    let failure = request.extensions().get::<Failure>().map(|f| f.0.as_str());
+    if let Some(failure) = failure {
+        tracing::error!(
+            target: "demijohn::request",
+            method = %request.method(), path = ?request.path(), status, id = %request.id(),
+            us = elapsed_us(start), error = ?failure, "request failed"
+        );
+    } else {
+        tracing::info!(
+            target: "demijohn::request",
+            method = %request.method(), path = ?request.path(), status, id = %request.id(),
+            us = elapsed_us(start), "request"
+        );
+    }
+}
+
+fn elapsed_us(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_allowed;
+
+    #[test]
+    fn hosts() {
+        let allowed = ["example.org".to_owned(), ".example.net".to_owned()];
+        for host in [
+            "example.org",
+            "EXAMPLE.org:8000",
+            "example.net",
+            "a.b.example.net",
+            "example.org.",
+        ] {
+            assert!(host_allowed(host, &allowed), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "a.example.org",
+            "badexample.net",
+            "example.org.evil.com",
+            "example.org:80:90",
+        ] {
+            assert!(!host_allowed(host, &allowed), "{host}");
+        }
+    }
+}

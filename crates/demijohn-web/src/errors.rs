@@ -1,0 +1,160 @@
+//! Answers to errors: handlers of the site, then plain pages for people and JSON for programs.
+
+use crate::hook::ErrorHandlers;
+use crate::json::is_json;
+use demijohn_core::{Bag, Error, Request, Response, Result};
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use std::fmt::Write;
+
+/// Statuses for error types of other crates: a pool that is exhausted is a 503, not a 500.
+///
+/// A part writes into it: `site.entry::<ErrorMap>().status(|e: &PoolError| ..)`. It is asked for errors that came by `?`,
+/// and only the status changes: the client reads its usual phrase.
+#[derive(Default)]
+pub struct ErrorMap(Vec<Box<dyn Fn(&(dyn std::error::Error + 'static)) -> Option<StatusCode> + Send + Sync>>);
+
+impl ErrorMap {
+    /// The status of errors of type `E`; `None` leaves it to others.
+    pub fn status<E: std::error::Error + 'static>(
+        &mut self,
+        status: impl Fn(&E) -> Option<StatusCode> + Send + Sync + 'static,
+    ) {
+        self.0.push(Box::new(move |cause| status(cause.downcast_ref()?)));
+    }
+}
+
+/// The causes of an error, outermost first.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first = error
+        .source()
+        .map(|source| source as &(dyn std::error::Error + 'static));
+    std::iter::successors(first, |cause| cause.source())
+}
+
+pub(crate) fn map_status(error: &mut Error, bag: &Bag) {
+    if error.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return;
+    }
+    let Some(map) = bag.get::<ErrorMap>() else { return };
+    let status = causes(error).find_map(|cause| map.0.iter().find_map(|status| status(cause)));
+    if let Some(status) = status {
+        error.set_status(status);
+    }
+}
+
+/// The answer of the site's own handlers: first by the type of a cause, then by status.
+pub(crate) async fn handled(
+    handlers: &[ErrorHandlers],
+    error: &Error,
+    request: &mut Request,
+) -> Option<Result<Response>> {
+    let typed = handlers
+        .iter()
+        .find_map(|group| causes(error).find_map(|cause| Some((group.of_cause(cause)?, cause))));
+    let answer = match typed {
+        Some((hook, cause)) => hook.run(cause, request)?,
+        None => {
+            let page = handlers.iter().find_map(|group| group.of_status(error.status()))?;
+            page.run(error, request)
+        }
+    };
+    Some(answer.await)
+}
+
+/// True when the client is a program that reads JSON rather than a person with a browser.
+pub(crate) fn wants_json(request: &Request) -> bool {
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let accepts = |wanted: &str| {
+        accept
+            .split(',')
+            .any(|range| range.split(';').next().is_some_and(|r| r.trim() == wanted))
+    };
+    match (
+        accepts("text/html"),
+        accepts("application/json") || accepts("application/problem+json"),
+    ) {
+        (true, _) => false,
+        (false, true) => true,
+        (false, false) => is_json(request),
+    }
+}
+
+/// The answer when the site has none of its own. Of a 5xx it says the status and nothing else.
+pub(crate) fn plain_page(error: &Error, request: &Request) -> Response {
+    let mut response = match wants_json(request) {
+        true => problem(error),
+        false => page(error),
+    };
+    *response.status_mut() = error.status();
+    response
+        .headers_mut()
+        .extend(error.headers().iter().map(|(n, v)| (n.clone(), v.clone())));
+    response
+}
+
+/// `application/problem+json` (RFC 9457).
+fn problem(error: &Error) -> Response {
+    let status = error.status();
+    let mut body = serde_json::json!({
+        "status": status.as_u16(),
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "detail": error.client_text(),
+    });
+    if !error.faults().is_empty() {
+        body["faults"] = serde_json::to_value(error.faults()).unwrap_or_default();
+    }
+    let mut response = Response::new(body.to_string().into());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+fn page(error: &Error) -> Response {
+    let status = error.status();
+    let title = status.canonical_reason().unwrap_or("Error");
+    let text = match error.client_text() {
+        text if text == title => String::new(),
+        text => format!("<p>{}</p>", escape(text)),
+    };
+    let mut faults = String::new();
+    for fault in error.faults() {
+        let _ = write!(faults, "<li>{}</li>", escape(&fault.to_string()));
+    }
+    if !faults.is_empty() {
+        faults = format!("<ul>{faults}</ul>");
+    }
+    let code = status.as_u16();
+    demijohn_core::reply::content(
+        "text/html; charset=utf-8",
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>{code} {title}</title>\n<h1>{title}</h1>\n{text}{faults}\n</html>\n"
+        ),
+    )
+}
+
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// The page for developers.
+pub(crate) fn debug_page(error: &Error, request: &Request) -> Response {
+    plain_page(error, request)
+}

@@ -1,0 +1,378 @@
+//! The server: listeners, connections, and a gentle end.
+//!
+//! In production one runtime per core has a listener of its own on the same port (SO_REUSEPORT), so the kernel spreads
+//! connections and no request crosses threads. In development one is enough.
+
+use crate::app::Ready;
+use crate::dispatch::Engine;
+use demijohn_core::{Body, Error, Result};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// How a site is served.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    address: String,
+    workers: usize,
+    grace: Duration,
+}
+
+impl Serve {
+    /// On this address, `127.0.0.1:8000`; port 0 takes a free one.
+    pub fn on(address: impl Into<String>) -> Serve {
+        Serve {
+            address: address.into(),
+            workers: 1,
+            grace: Duration::from_secs(30),
+        }
+    }
+
+    /// With so many runtimes, one thread each; 0 means one per core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Serve {
+        self.workers = match workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        self
+    }
+
+    /// How long requests may go on after the signal to stop; 30 seconds unless set.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Serve {
+        self.grace = grace;
+        self
+    }
+
+    /// Opens the listeners.
+    ///
+    /// # Errors
+    /// An address that is none, or is taken, in words that say what to do.
+    pub fn bind(self) -> Result<Bound> {
+        let Serve {
+            address,
+            workers,
+            grace,
+        } = self;
+        let wanted = resolve(&address)?;
+        if workers > 1 && wanted.port() != 0 {
+            // A shared port hides that another program is on it, so look first.
+            drop(listen(wanted, false).map_err(|error| explain(error, &address))?);
+        }
+        let first = listen(wanted, workers > 1).map_err(|error| explain(error, &address))?;
+        // With port 0 the others take the port that the first was given.
+        let bound = first.local_addr()?;
+        let mut listeners = vec![first];
+        for _ in 1..workers {
+            listeners.push(listen(bound, true).map_err(|error| explain(error, &address))?);
+        }
+        Ok(Bound {
+            listeners,
+            address: bound,
+            grace,
+        })
+    }
+}
+
+/// Open listeners, ready to serve.
+pub struct Bound {
+    listeners: Vec<std::net::TcpListener>,
+    address: SocketAddr,
+    grace: Duration,
+}
+
+impl Bound {
+    /// The address that clients reach.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets requests finish. A second signal ends the program at once.
+    ///
+    /// # Errors
+    /// When a runtime cannot be made.
+    pub fn run(self, ready: &Ready) -> Result<()> {
+        let stop = Stop::new();
+        let handle = stop.clone();
+        self.run_until(ready, stop, move || async move {
+            signal().await;
+            handle.begin();
+            tokio::spawn(async {
+                signal().await;
+                tracing::warn!("second signal: ending at once");
+                std::process::exit(130);
+            });
+        })
+    }
+
+    /// Serves until `stop` begins; `watch` runs beside the first listener. For embedders and tests.
+    ///
+    /// # Errors
+    /// When a runtime cannot be made.
+    pub fn run_until<W, F>(self, ready: &Ready, stop: Stop, watch: W) -> Result<()>
+    where
+        W: FnOnce() -> F + Send,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Bound { listeners, grace, .. } = self;
+        let engine = &ready.engine;
+        let stop = &stop;
+        let mut watch = Some(watch);
+        std::thread::scope(|scope| {
+            let mut workers = Vec::new();
+            let mut here = None;
+            for (i, listener) in listeners.into_iter().enumerate() {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let listener = {
+                    let _inside = runtime.enter();
+                    TcpListener::from_std(listener)?
+                };
+                let work = {
+                    let (engine, stop) = (Arc::clone(engine), stop.clone());
+                    move || accept(listener, engine, stop, grace)
+                };
+                match i {
+                    0 => here = Some((runtime, work)),
+                    _ => workers.push(
+                        std::thread::Builder::new()
+                            .name(format!("worker-{i}"))
+                            .spawn_scoped(scope, move || runtime.block_on(work()))?,
+                    ),
+                }
+            }
+            if let (Some((runtime, work)), Some(watch)) = (here, watch.take()) {
+                runtime.block_on(async {
+                    tokio::spawn(watch());
+                    work().await;
+                });
+                // What hangs in blocking threads does not keep the program from ending.
+                runtime.shutdown_timeout(Duration::from_millis(100));
+            }
+            for worker in workers {
+                if worker.join().is_err() {
+                    return Err(Error::internal("a worker thread panicked"));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(mut term), Ok(mut int)) = (term, int) else {
+            tracing::error!("signals cannot be watched: the server stops only when it is killed");
+            return std::future::pending().await;
+        };
+        tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The switch that ends a server, and what it wakes.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<StopState>);
+
+#[derive(Default)]
+struct StopState {
+    begun: AtomicBool,
+    next: AtomicUsize,
+    /// Tasks to be told. A connection looks at the flag whenever it is polled and is woken once, so a request pays nothing.
+    wakers: Mutex<HashMap<usize, Waker>>,
+}
+
+impl Stop {
+    /// A switch that is not thrown.
+    pub fn new() -> Stop {
+        Stop::default()
+    }
+
+    /// Begins the end: no more connections, requests that run are finished.
+    pub fn begin(&self) {
+        self.0.begun.store(true, Ordering::SeqCst);
+        let wakers = std::mem::take(&mut *self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_values().for_each(Waker::wake);
+    }
+
+    fn begun(&self) -> bool {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// A place among those to be woken.
+    fn seat(&self) -> Seat<'_> {
+        Seat {
+            stop: self,
+            key: self.0.next.fetch_add(1, Ordering::Relaxed),
+            taken: false,
+        }
+    }
+
+    async fn wait(&self) {
+        let mut seat = self.seat();
+        poll_fn(|cx| {
+            seat.take(cx.waker());
+            if self.0.begun.load(Ordering::SeqCst) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+struct Seat<'a> {
+    stop: &'a Stop,
+    key: usize,
+    taken: bool,
+}
+
+impl Seat<'_> {
+    /// A task keeps its waker, so the first one is the right one.
+    fn take(&mut self, waker: &Waker) {
+        if !self.taken {
+            self.taken = true;
+            let mut wakers = self.stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            wakers.insert(self.key, waker.clone());
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if self.taken {
+            let mut wakers = self.stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            wakers.remove(&self.key);
+        }
+    }
+}
+
+/// Accepts connections until the end begins, then waits for those that are open.
+async fn accept(listener: TcpListener, engine: Arc<Engine>, stop: Stop, grace: Duration) {
+    let mut connections = tokio::task::JoinSet::new();
+    {
+        let mut ending = pin!(stop.wait());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut ending => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer, Arc::clone(&engine), stop.clone()));
+                }
+                Err(error) => {
+                    let of_the_client = matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+                    );
+                    if !of_the_client {
+                        // Out of file descriptors, most likely: others will close theirs.
+                        tracing::error!("no connection can be accepted: {error}");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+            // Those that ended are let go.
+            while connections.try_join_next().is_some() {}
+        }
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, finished).await.is_err() {
+        tracing::warn!("requests still running after {} s are cut off", grace.as_secs());
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, engine: Arc<Engine>, stop: Stop) {
+    // Answers are small and complete: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let engine = Arc::clone(&engine);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = match http_body::Body::is_end_stream(&body) {
+                true => Body::empty(),
+                false => Body::stream(body),
+            };
+            Ok::<_, Infallible>(engine.answer(head, body, Some(peer)).await)
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .pipeline_flush(true)
+            .max_headers(100)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut seat = stop.seat();
+    let mut told = false;
+    let result = poll_fn(|cx| {
+        seat.take(cx.waker());
+        if !told && stop.begun() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = result {
+        tracing::debug!("connection of {peer}: {error}");
+    }
+}
+
+fn resolve(address: &str) -> Result<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    let none = || {
+        Error::internal(format!(
+            "`{address}` is no address to serve on; write `HOST:PORT`, such as `127.0.0.1:8000` or `[::1]:8000`"
+        ))
+    };
+    address.to_socket_addrs().map_err(|_| none())?.next().ok_or_else(none)
+}
+
+fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart does not wait for the old connections' last packets.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    #[cfg(all(unix, not(target_os = "solaris")))]
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+fn explain(error: std::io::Error, address: &str) -> Error {
+    let mend = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another program listens there; end it or choose another port: `serve --bind HOST:PORT`"
+        }
+        ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose a higher one",
+        ErrorKind::AddrNotAvailable => "this machine has no such address; `0.0.0.0` means all that it has",
+        _ => "choose another address: `serve --bind HOST:PORT`",
+    };
+    Error::internal(format!("cannot serve on {address}: {error}; {mend}"))
+}

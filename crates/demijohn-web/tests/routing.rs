@@ -1,0 +1,263 @@
+//! Routes: parameters, methods, slashes, blueprints, links.
+
+use demijohn_covers::covers;
+use demijohn_web::test::block_on;
+use demijohn_web::{Application, Blueprint, Json, Path, Query, Signed, Slug, State, any, get, post};
+
+#[test]
+fn five_lines_answer() {
+    covers!("flask.routing.decorator");
+    block_on(async {
+        let client = Application::new()
+            .route("/", get(async || "Hello, World!"))
+            .test_client();
+        let response = client.get("/").await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(response.text(), "Hello, World!");
+    });
+}
+
+#[test]
+fn parameters_are_values_of_their_types() {
+    covers!(
+        "flask.routing.converter.string",
+        "flask.routing.converter.int",
+        "flask.routing.converter.float"
+    );
+    block_on(async {
+        let client = Application::new()
+            .route("/user/{name}", get(async |Path(name): Path<String>| name))
+            .route("/post/{id}", get(async |Path(id): Path<i64>| format!("{}", id + 1)))
+            .route(
+                "/signed/{id}",
+                get(async |Path(Signed(id)): Path<Signed<i32>>| id.to_string()),
+            )
+            .route("/ratio/{r}", get(async |Path(r): Path<f64>| r.to_string()))
+            .test_client();
+        assert_eq!(client.get("/user/ann").await.text(), "ann");
+        assert_eq!(client.get("/user/ann/extra").await.status(), 404);
+        assert_eq!(client.get("/post/7").await.text(), "8");
+        for path in [
+            "/post/abc",
+            "/post/-1",
+            "/post/+1",
+            "/post/1%20",
+            "/post/99999999999999999999",
+        ] {
+            assert_eq!(client.get(path).await.status(), 404, "{path}");
+        }
+        assert_eq!(client.get("/signed/-1").await.text(), "-1");
+        assert_eq!(client.get("/ratio/1.5").await.text(), "1.5");
+        assert_eq!(client.get("/ratio/1").await.status(), 404);
+    });
+}
+
+#[test]
+fn converters_of_django() {
+    covers!(
+        "http.url.path",
+        "http.url.converter.int",
+        "http.url.converter.str",
+        "http.url.converter.slug",
+        "http.url.converter.path",
+        "flask.routing.converter.path"
+    );
+    block_on(async {
+        let client = Application::new()
+            .route("/articles/2003/", get(async || "first"))
+            .route("/articles/{year}/", get(async |Path(_): Path<u16>| "second"))
+            .route("/i/{a}/", get(async |Path(a): Path<i64>| Json(a)))
+            .route("/s/{v}/", get(async |Path(v): Path<String>| v))
+            .route("/slug/{s}/", get(async |Path(s): Path<Slug>| s.into_string()))
+            .route("/p/{*p}", get(async |Path(p): Path<String>| p))
+            .test_client();
+        assert_eq!(client.get("/articles/2003/").await.text(), "first");
+        assert_eq!(client.get("/articles/2004/").await.text(), "second");
+        assert_eq!(client.get("/articles/2003/x/").await.status(), 404);
+        assert_eq!(client.get("/i/3/").await.text(), "3");
+        assert_eq!(client.get("/i/x/").await.status(), 404);
+        assert_eq!(client.get("/i/-3/").await.status(), 404);
+        assert_eq!(client.get("/s/ab.c/").await.text(), "ab.c");
+        assert_eq!(client.get("/s/a/b/").await.status(), 404);
+        assert_eq!(client.get("/slug/a-b_1/").await.text(), "a-b_1");
+        assert_eq!(client.get("/slug/a.b/").await.status(), 404);
+        assert_eq!(client.get("/p/a/b.c").await.text(), "a/b.c");
+    });
+}
+
+#[test]
+fn the_first_declared_route_that_fits_wins() {
+    covers!("flask.routing.precedence");
+    block_on(async {
+        for flip in [false, true] {
+            let new = get(async || "static");
+            let named = get(async |Path(name): Path<String>| name);
+            let app = Application::new();
+            let app = match flip {
+                false => app.route("/item/new", new).route("/item/{name}", named),
+                true => app.route("/item/{name}", named).route("/item/new", new),
+            };
+            let client = app.test_client();
+            assert_eq!(client.get("/item/new").await.text(), "static");
+            assert_eq!(client.get("/item/old").await.text(), "old");
+        }
+        let client = Application::new()
+            .route("/{id}", get(async |Path(id): Path<i64>| format!("number {id}")))
+            .route("/{slug}", get(async |Path(slug): Path<String>| format!("text {slug}")))
+            .route("/{*rest}", get(async |Path(rest): Path<String>| format!("rest {rest}")))
+            .test_client();
+        assert_eq!(client.get("/7").await.text(), "number 7");
+        assert_eq!(client.get("/x").await.text(), "text x");
+        assert_eq!(client.get("/x/y").await.text(), "rest x/y");
+    });
+}
+
+#[test]
+fn methods_head_and_options() {
+    covers!(
+        "flask.routing.methods",
+        "flask.routing.method_shortcuts",
+        "flask.routing.auto_head",
+        "flask.routing.auto_options",
+        "http.request.method"
+    );
+    block_on(async {
+        let client = Application::new()
+            .route("/get", get(async || "got"))
+            .route("/both", get(async || "get"))
+            .route("/both", post(async || "post"))
+            .route("/any", any(async |method: http::Method| method.to_string()))
+            .test_client();
+        let refused = client.post("/get").await;
+        assert_eq!(refused.status(), 405);
+        assert_eq!(refused.header("allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(client.get("/both").await.text(), "get");
+        assert_eq!(client.post("/both").await.text(), "post");
+        assert_eq!(
+            client.put("/both").await.header("allow"),
+            Some("GET, HEAD, OPTIONS, POST")
+        );
+        assert_eq!(client.request(http::Method::DELETE, "/any").await.text(), "DELETE");
+        assert_eq!(client.request(http::Method::TRACE, "/any").await.status(), 405);
+
+        let (get, head) = (client.get("/get").await, client.head("/get").await);
+        assert_eq!(head.status(), get.status());
+        assert_eq!(head.text(), "");
+        for name in ["content-type", "content-length"] {
+            assert_eq!(head.header(name), get.header(name), "{name}");
+            assert!(get.header(name).is_some());
+        }
+
+        let options = client.options("/get").await;
+        assert_eq!(
+            (options.status().as_u16(), options.header("allow")),
+            (200, Some("GET, HEAD, OPTIONS"))
+        );
+        let client = Application::new()
+            .automatic_options(false)
+            .route("/get", demijohn_web::get(async || "got"))
+            .test_client();
+        assert_eq!(client.options("/get").await.status(), 405);
+    });
+}
+
+#[test]
+fn a_slash_at_the_end_is_canonical() {
+    covers!("flask.routing.trailing_slash");
+    block_on(async {
+        let app = || {
+            Application::new()
+                .route("/projects/", get(async || "projects"))
+                .route("/about", get(async || "about"))
+                .route("/{*rest}/", get(async |Path(_): Path<String>| "unreachable"))
+        };
+        // The last pattern is wrong, and building says so.
+        assert!(app().build(Default::default()).is_err());
+        let app = || {
+            Application::new()
+                .route("/projects/", get(async || "projects"))
+                .route("/about", get(async || "about"))
+                .route("/{host}/", get(async |Path(_): Path<String>| "host"))
+        };
+        let client = app().test_client();
+        let response = client.get("/projects?q=1").await;
+        assert_eq!(response.status(), 308);
+        assert_eq!(response.header("location"), Some("/projects/?q=1"));
+        assert_eq!(client.get("/about/").await.text(), "host");
+        assert_eq!(client.get("//evil.example").await.status(), 404);
+        let client = app().slash_redirect(http::StatusCode::MOVED_PERMANENTLY).test_client();
+        assert_eq!(client.get("/projects").await.status(), 301);
+        let client = app().slash_redirect(None).test_client();
+        assert_eq!(client.get("/projects").await.status(), 404);
+
+        let client = Application::new().route("/about", get(async || "about")).test_client();
+        assert_eq!(client.get("/about/").await.status(), 404);
+    });
+}
+
+async fn show(Path(id): Path<i64>) -> String {
+    id.to_string()
+}
+
+async fn in_language(Path((lang, id)): Path<(String, i64)>) -> String {
+    format!("{lang} {id}")
+}
+
+#[test]
+fn blueprints_mount_under_a_path_with_parameters() {
+    covers!("flask.blueprint.prefix", "http.url.include", "flask.blueprint.nested");
+    block_on(async {
+        let inner = Blueprint::new("inner").route("/x", get(async || "inner"));
+        let shop = Blueprint::new("shop")
+            .route("/show/{id}", get(show))
+            .route("/both/{id}", get(in_language))
+            .mount("/b", inner);
+        let client = Application::new().mount("/{lang}/shop", shop).test_client();
+        assert_eq!(client.get("/de/shop/show/7").await.text(), "7");
+        assert_eq!(client.get("/de/shop/both/7").await.text(), "de 7");
+        assert_eq!(client.get("/de/shop/b/x").await.text(), "inner");
+    });
+}
+
+#[test]
+fn what_is_wrong_is_found_before_serving() {
+    struct Missing;
+    async fn needy(_: State<Missing>) -> &'static str {
+        ""
+    }
+    let findings = Application::new()
+        .route("/a/{b}", get(async || ""))
+        .route("/c", get(show))
+        .route("/d", get(needy))
+        .build(Default::default())
+        .err()
+        .expect("three errors");
+    let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert!(
+        list[0].contains("takes 0 parameters of the path, the pattern has 1"),
+        "{list:#?}"
+    );
+    assert!(
+        list[1].contains("takes 1 parameters of the path, the pattern has 0"),
+        "{list:#?}"
+    );
+    assert!(
+        list[2].starts_with("/d: (web.E001) the handler") && list[2].contains("Missing"),
+        "{list:#?}"
+    );
+}
+
+#[test]
+fn state_is_shared() {
+    block_on(async {
+        let client = Application::new()
+            .state(7_u8)
+            .route(
+                "/",
+                get(async |State(n): State<u8>, Query(q): Query<demijohn_web::Pairs>| format!("{n} {}", q.len())),
+            )
+            .test_client();
+        assert_eq!(client.get("/?a=1&a=2").await.text(), "7 2");
+    });
+}
