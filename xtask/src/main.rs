@@ -4,11 +4,13 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod debian;
 mod features;
 mod junit;
 mod libtest;
 mod parity;
+mod process;
 mod records;
 mod rows;
 mod services;
@@ -21,6 +23,10 @@ pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<
 const USAGE: &str = "\
 cargo xtask test [-- FILTER..]    every test, doc test and cargo-deny; makes a fresh machine ready first
 cargo xtask parity [--check]      docs/parity.md from the last full test run (--check: only compare)
+cargo xtask bench [FLAGS]          us and the peers in one run, into docs/benchmarks.md
+    --only json|db|memory|build    one section; the others of the page stay
+    --rounds N                     rotations (15)
+    --quick                        a look: 3 rotations, one build each
 cargo xtask features              check the facade with no feature, each alone, and all
 ";
 
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
     let done = match task {
         "test" => return test::main(rest),
         "parity" => parity::main(rest),
+        "bench" => bench::main(rest),
         "features" => features::main(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

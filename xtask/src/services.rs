@@ -3,16 +3,16 @@
 //! A new service is one entry in [`SERVICES`]. Its tests take the address with `demijohn_covers::service("TEST_..")`, which
 //! panics where the service is missing, so that no test passes without it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::debian;
+use crate::process::{Group, free_port};
 use crate::rows::sources;
-use crate::workspace::{Workspace, answers, shown};
+use crate::workspace::Workspace;
 
 struct Service {
     /// What a person calls it.
@@ -44,21 +44,7 @@ const START: Duration = Duration::from_secs(60);
 pub(crate) struct Running {
     pub(crate) variable: &'static str,
     pub(crate) place: String,
-    child: Child,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It leads a process group of its own, so its children (browsers) end with it.
-        answers(Command::new("kill").args(["--", &format!("-{}", self.child.id())]));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // Errors here mean that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    group: Group,
 }
 
 /// Starts what the sources ask for. A service that cannot start is reported and left out: the tests that need it fail.
@@ -89,22 +75,15 @@ impl Service {
         let folder = workspace.scratch(&format!("services/{}-{port}", self.program))?;
         let (mut command, place) = (self.command)(&folder, port)?;
         let log = std::fs::File::create(folder.join("log"))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
-        let child = command
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", shown(&command)))?;
+        let group = Group::start(command.stdout(log.try_clone()?).stderr(log))?;
         let mut running = Running {
             variable: self.variable,
             place,
-            child,
+            group,
         };
         let deadline = Instant::now() + START;
         while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
-            if let Some(status) = running.child.try_wait()? {
+            if let Some(status) = running.group.ended()? {
                 return Err(format!("ended with {status}; see {}", folder.join("log").display()).into());
             }
             if Instant::now() > deadline {
@@ -115,9 +94,4 @@ impl Service {
         println!("{}: {}={}", self.name, self.variable, running.place);
         Ok(running)
     }
-}
-
-/// A port of the loopback address that nobody listens on.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
