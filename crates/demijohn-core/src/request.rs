@@ -183,6 +183,11 @@ impl Request {
         self.site.get::<RouteTable>()?.0.get(self.route? as usize)
     }
 
+    /// The route's place in the site's [`RouteTable`]: what to keep of a route beyond the request.
+    pub fn route_index(&self) -> Option<u32> {
+        self.route
+    }
+
     /// Set by the router: the place in the site's [`RouteTable`], and the values of the pattern's parameters.
     #[doc(hidden)]
     pub fn set_route(&mut self, route: u32, params: Vec<String>) {

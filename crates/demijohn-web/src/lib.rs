@@ -31,6 +31,8 @@ mod fields;
 mod handler;
 mod hook;
 mod json;
+#[cfg(feature = "template")]
+pub mod page;
 mod pairs;
 mod path;
 mod query;
@@ -56,6 +58,8 @@ pub use handler::Handler;
 pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
 pub use json::Json;
+#[cfg(feature = "template")]
+pub use page::{Page, TemplatesExt, render};
 pub use pairs::Pairs;
 pub use path::{FromPath, Path, PathArg, PathArgs, PathParam, Signed, Slug};
 pub use query::{Form, FromPairs, Query};

@@ -148,6 +148,60 @@ impl Urls {
         self.path_to::<H>(values, &Request::placeholder())
     }
 
+    /// The path of the route of this name, `blog.detail`, with these parameters; what the pattern does not take becomes the
+    /// query string, as in Flask's `url_for`.
+    ///
+    /// # Errors
+    /// 500 when no route has the name, or a parameter is missing; the message names what was meant.
+    #[track_caller]
+    pub fn url_for(&self, name: &str, params: &[(&str, &str)]) -> Result<String> {
+        let entry = self.named(name).ok_or_else(|| {
+            let meant = match demijohn_core::check::nearest(name, self.names()) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => String::new(),
+            };
+            Error::internal(format!("no route `{name}`{meant}"))
+        })?;
+        let mut values = Vec::new();
+        for wanted in entry.pattern.params() {
+            match params.iter().find(|(name, _)| *name == wanted) {
+                Some((_, value)) => values.push((*value).to_owned()),
+                None => {
+                    return Err(Error::internal(format!(
+                        "a link to `{name}` ({}) needs the parameter `{wanted}`",
+                        entry.text
+                    )));
+                }
+            }
+        }
+        let mut path = entry.pattern.fill(&values);
+        let rest: Vec<_> = params
+            .iter()
+            .filter(|(name, _)| !entry.pattern.params().any(|taken| taken == *name))
+            .collect();
+        if !rest.is_empty() {
+            path.push('?');
+            path = form_urlencoded::Serializer::for_suffix(path.clone(), path.len())
+                .extend_pairs(rest)
+                .finish();
+        }
+        Ok(path)
+    }
+
+    /// True when a route has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.named(name).is_some()
+    }
+
+    /// The names of all routes that have one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.entries.iter().map(|entry| entry.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    fn named(&self, name: &str) -> Option<&Entry> {
+        self.0.entries.iter().find(|entry| !entry.name.is_empty() && entry.name == name)
+    }
+
     /// With parameters of a mount path that the handler does not take filled from the request at hand.
     #[track_caller]
     fn path_to<H: 'static>(&self, values: Vec<String>, request: &Request) -> Result<String> {

@@ -1,0 +1,390 @@
+//! Pages from templates.
+//!
+//! A handler returns a [`Page`] of a struct that names its template, and the framework renders it. `url_for(..)` and
+//! `request` are there in every template without being handed over.
+//!
+//! ```ignore
+//! #[derive(Context)]
+//! #[template("blog/index.html")]
+//! struct Index { articles: Vec<Card> }
+//!
+//! async fn index(db: Db) -> Result<Page<Index>> {
+//!     Ok(Page(Index { articles: cards(&db).await? }))
+//! }
+//!
+//! fn blog() -> Blueprint {
+//!     Blueprint::new("blog").templates(templates!("templates")).route("/", get(index))
+//! }
+//! ```
+//!
+//! # Folders
+//! A blueprint brings its templates; the site overrides single ones by a file of the same name in a folder of its own,
+//! whatever the order of calls. So names begin with the blueprint's: `blog/index.html`.
+//!
+//! # What `check` finds
+//! Templates that do not parse, that extend or include what is not there, that a [`Page`] names and nobody has, that use
+//! a name which the page does not hand over, and links to routes that do not exist; each with file and line.
+
+use crate::routes::Routes;
+use crate::urls::Urls;
+use demijohn_core::check::{Check, Finding, nearest};
+use demijohn_core::reply::content;
+use demijohn_core::site::{Bag, Phase, Site};
+use demijohn_core::{Assemble, Error, Operation, Part, Reply, Request, Response, Result};
+use demijohn_template::minijinja::functions::Function;
+use demijohn_template::minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Object, Value};
+use demijohn_template::minijinja::{self, ErrorKind};
+use demijohn_template::{Builder, Context, Engine, Fault, Folder, Template};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// A page: its struct names the template and holds what the template shows.
+///
+/// The content type follows the template's ending.
+#[derive(Clone, Debug)]
+pub struct Page<T>(pub T);
+
+impl<T: Template + Send> Reply for Page<T> {
+    fn reply(self, request: &Request) -> Result<Response> {
+        Ok(content(content_type(T::NAME), render_text(request, T::NAME, self.0)?))
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.produces.push(content_type(T::NAME));
+        operation.templates.push((T::NAME, T::FIELDS));
+    }
+}
+
+/// A page without a struct, for sketches: `render("t.html", context! { title => "Hello" })`.
+///
+/// `check` knows neither the template nor its names; a [`Page`] is checked.
+pub fn render(template: impl Into<String>, context: impl Context) -> Rendered {
+    Rendered {
+        template: template.into(),
+        context: context.into_value(),
+    }
+}
+
+/// What [`render`] makes.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    template: String,
+    context: Value,
+}
+
+impl Reply for Rendered {
+    fn reply(self, request: &Request) -> Result<Response> {
+        let text = render_text(request, &self.template, self.context)?;
+        Ok(content(content_type(&self.template), text))
+    }
+}
+
+/// Renders a template of the site to text: for mails, feeds, parts of a page.
+///
+/// # Errors
+/// 500 with the template, the line and its source in the log.
+pub fn render_text(request: &Request, template: &str, context: impl Context) -> Result<String> {
+    let engine = request.provided::<Arc<Engine>>()?;
+    let _here = Here::enter(request);
+    engine.render(template, context).map_err(|error| {
+        if let Some(excerpt) = error.excerpt() {
+            tracing::error!(target: "demijohn::template", "{}\n{excerpt}", error.message());
+        }
+        Error::from(error)
+    })
+}
+
+fn content_type(template: &str) -> &'static str {
+    match template.rsplit('.').next().unwrap_or_default() {
+        "txt" => "text/plain; charset=utf-8",
+        "xml" | "rss" | "atom" => "application/xml; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "json" => "application/json",
+        _ => "text/html; charset=utf-8",
+    }
+}
+
+/// Templates for a site or a blueprint. The prelude brings it.
+pub trait TemplatesExt: Assemble {
+    /// Brings a folder of templates, `templates!("templates")`. Those of the site override those of blueprints.
+    #[must_use]
+    fn templates(self, folder: Folder) -> Self {
+        self.with(Bring(Box::new(move |parts, of_site| {
+            let folders = if of_site {
+                &mut parts.of_site
+            } else {
+                &mut parts.of_blueprints
+            };
+            folders.push(folder);
+        })))
+    }
+
+    /// Adds a filter for all templates: `{{ price | money }}`.
+    #[must_use]
+    fn template_filter<F, R, A>(self, name: &'static str, filter: F) -> Self
+    where
+        F: Function<R, A>,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a> + 'static,
+    {
+        self.with(Setup(Box::new(move |builder| builder.filter(name, filter))))
+    }
+
+    /// Adds a function for all templates: `{{ asset("logo.svg") }}`.
+    #[must_use]
+    fn template_function<F, R, A>(self, name: &'static str, function: F) -> Self
+    where
+        F: Function<R, A>,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a> + 'static,
+    {
+        self.with(Setup(Box::new(move |builder| builder.function(name, function))))
+    }
+
+    /// Adds a value for all templates.
+    #[must_use]
+    fn template_global(self, name: &'static str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        self.with(Setup(Box::new(move |builder| builder.global(name, value))))
+    }
+}
+
+impl<T: Assemble> TemplatesExt for T {}
+
+/// What parts bring, until the engine is built.
+#[derive(Default)]
+struct Parts {
+    planned: bool,
+    of_site: Vec<Folder>,
+    of_blueprints: Vec<Folder>,
+    setups: Vec<Configure>,
+}
+
+type Configure = Box<dyn FnOnce(Builder) -> Builder + Send + Sync>;
+
+struct Bring(Box<dyn FnOnce(&mut Parts, bool) + Send>);
+
+impl Part for Bring {
+    fn install(self: Box<Self>, site: &mut Site) {
+        plan(site);
+        let of_site = site.scope().blueprint.is_empty();
+        (self.0)(site.entry(), of_site);
+    }
+}
+
+struct Setup(Configure);
+
+impl Part for Setup {
+    fn install(self: Box<Self>, site: &mut Site) {
+        plan(site);
+        site.entry::<Parts>().setups.push(self.0);
+    }
+}
+
+/// Provides the engine and its checks, once.
+fn plan(site: &mut Site) {
+    if std::mem::replace(&mut site.entry::<Parts>().planned, true) {
+        return;
+    }
+    site.on_build(Phase::Provide, |site| {
+        let parts = std::mem::take(site.entry::<Parts>());
+        let mut builder = Engine::builder()
+            .function("url_for", url_for)
+            .global("request", Value::from_object(RequestHere));
+        for setup in parts.setups {
+            builder = setup(builder);
+        }
+        for folder in parts.of_site.into_iter().chain(parts.of_blueprints) {
+            builder = builder.folder(folder);
+        }
+        site.bag_mut().insert(Arc::new(builder.build()));
+        Ok(())
+    });
+    site.checks.0.push(Check {
+        tag: "templates",
+        deploy: false,
+        run: Box::new(|bag, _, findings| check(bag, findings)),
+    });
+}
+
+fn check(bag: &Bag, findings: &mut Vec<Finding>) {
+    let Some(engine) = bag.get::<Arc<Engine>>() else { return };
+    findings.extend(engine.check().into_iter().map(|fault| finding("templates.E001", fault)));
+    if let Some(urls) = bag.get::<Urls>() {
+        let unknown = engine.check_calls("url_for", |name| {
+            // Relative names depend on the page at hand.
+            if name.starts_with('.') || urls.has(name) {
+                return None;
+            }
+            let meant = nearest(name, urls.names()).map(|near| format!("; did you mean `{near}`?"));
+            Some(format!("no route `{name}`{}", meant.unwrap_or_default()))
+        });
+        findings.extend(unknown.into_iter().map(|fault| finding("templates.E003", fault)));
+    }
+    let Some(routes) = bag.get::<Routes>() else { return };
+    let mut seen: Vec<&str> = Vec::new();
+    for endpoint in routes.list() {
+        for (name, fields) in endpoint.operation.templates {
+            if seen.contains(&name) {
+                continue;
+            }
+            seen.push(name);
+            if !engine.has(name) {
+                let meant = engine.nearest(name).map(|near| format!("; did you mean `{near}`?"));
+                let text = format!(
+                    "no template `{name}`, which the handler `{}` renders{}",
+                    endpoint.handler,
+                    meant.unwrap_or_default()
+                );
+                let hint =
+                    "write it into a folder that `.templates(..)` brings, or correct the name in `#[template(..)]`";
+                findings.push(
+                    Finding::error("templates.E002", text)
+                        .on(endpoint.pattern.as_str())
+                        .hint(hint),
+                );
+                continue;
+            }
+            for free in engine.free_names(name).unwrap_or_default() {
+                if !fields.contains(&free.as_str()) {
+                    let meant = nearest(&free, fields.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+                    let text = format!(
+                        "the template uses `{free}`, which its page does not hand over{}",
+                        meant.unwrap_or_default()
+                    );
+                    let hint = "add the field to the struct under `#[template(..)]`, or correct the name";
+                    findings.push(Finding::warning("templates.W001", text).on(name).hint(hint));
+                }
+            }
+        }
+    }
+}
+
+fn finding(id: &'static str, fault: Fault) -> Finding {
+    let place = fault.place();
+    let message = match fault.excerpt.trim_end() {
+        "" => fault.message,
+        excerpt => format!("{}\n{excerpt}", fault.message),
+    };
+    Finding::error(id, message).on(place)
+}
+
+/// What templates may know of the request they answer. It is set for the time of one rendering, which never waits, so
+/// two requests of a thread cannot see each other's.
+struct Here {
+    site: Arc<Bag>,
+    method: http::Method,
+    uri: http::Uri,
+    route: Option<u32>,
+}
+
+thread_local! {
+    static HERE: RefCell<Vec<Here>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the request at hand away again.
+struct Leave;
+
+impl Here {
+    fn enter(request: &Request) -> Leave {
+        let here = Here {
+            site: Arc::clone(request.site()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            route: request.route_index(),
+        };
+        HERE.with_borrow_mut(|stack| stack.push(here));
+        Leave
+    }
+
+    fn with<R>(read: impl FnOnce(&Here) -> R) -> Option<R> {
+        HERE.with_borrow(|stack| stack.last().map(read))
+    }
+
+    fn route(&self) -> Option<&demijohn_core::request::RouteInfo> {
+        self.site
+            .get::<demijohn_core::request::RouteTable>()?
+            .0
+            .get(self.route? as usize)
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        HERE.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// `request.path` and the like.
+#[derive(Debug)]
+struct RequestHere;
+
+impl Object for RequestHere {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        Here::with(|here| {
+            let query = || here.uri.query().unwrap_or_default();
+            Some(match key {
+                "path" => Value::from(here.uri.path()),
+                "full_path" => Value::from(here.uri.path_and_query().map_or("/", |all| all.as_str())),
+                "query_string" => Value::from(query()),
+                "method" => Value::from(here.method.as_str()),
+                "route" => Value::from(here.route().map_or("", |route| route.name.as_str())),
+                "blueprint" => Value::from(here.route().map_or("", |route| route.blueprint.as_str())),
+                "args" => {
+                    let pairs = form_urlencoded::parse(query().as_bytes());
+                    Value::from_pairs(pairs.map(|(k, v)| (k.into_owned(), v.into_owned())))
+                }
+                _ => return None,
+            })
+        })?
+    }
+}
+
+/// `url_for("blog.detail", slug=article.slug)`; `.detail` is a route of the blueprint at hand.
+fn url_for(name: &str, params: Kwargs) -> std::result::Result<Value, minijinja::Error> {
+    let fail = |text: String| minijinja::Error::new(ErrorKind::InvalidOperation, text);
+    let mut values = Vec::new();
+    for key in params.args() {
+        let value: Value = params.get(key)?;
+        if value.is_undefined() {
+            return Err(fail(format!("url_for(\"{name}\"): `{key}` is undefined")));
+        }
+        if !value.is_none() {
+            values.push((key, value.to_string()));
+        }
+    }
+    let pairs: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let made = Here::with(|here| {
+        let urls = here
+            .site
+            .get::<Urls>()
+            .ok_or_else(|| "the site has no routes".to_owned())?;
+        let full;
+        let name = match name.strip_prefix('.') {
+            Some(own) => {
+                full = match here.route().map_or("", |route| route.blueprint.as_str()) {
+                    "" => own.to_owned(),
+                    blueprint => format!("{blueprint}.{own}"),
+                };
+                full.as_str()
+            }
+            None => name,
+        };
+        urls.url_for(name, &pairs).map_err(|error| match error.source() {
+            Some(source) => source.to_string(),
+            None => error.to_string(),
+        })
+    });
+    match made {
+        // Written by us, percent-encoded; `&` between parameters is for the template to escape.
+        Some(Ok(url)) => Ok(Value::from(url)),
+        Some(Err(text)) => Err(fail(text)),
+        None => Err(fail(
+            "url_for works in pages; outside of a request there is no site".to_owned(),
+        )),
+    }
+}
