@@ -1,8 +1,26 @@
 //! What is found wrong with a site before it serves, all at once, each with a stable id and a mend.
+//!
+//! Parts and sites add checks; `check` runs them, and so does every command before it does anything: errors keep it from running.
+//!
+//! ```
+//! use demijohn_core::check::{Checks, Finding, Report, Selection};
+//! use demijohn_core::{Bag, Settings};
+//!
+//! let mut checks = Checks::default();
+//! checks.add("shop", |_site, settings, findings| {
+//!     if settings.get::<u32>("PAGE_SIZE").is_ok_and(|size| size > 1000) {
+//!         findings.push(Finding::warning("shop.W001", "lists are long").on("PAGE_SIZE").hint("1000 rows are enough for anyone"));
+//!     }
+//! });
+//! let settings = Settings::from_pairs([("PAGE_SIZE", "5000")]);
+//! let report = Report::new(checks.run(&Bag::default(), &settings, &Selection::default()), &[]);
+//! assert!(report.to_string().contains("PAGE_SIZE: (shop.W001) lists are long"));
+//! ```
 
 use crate::settings::Settings;
 use crate::site::Bag;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +61,14 @@ impl Finding {
         }
     }
 
+    /// Something worth knowing.
+    pub fn info(id: &'static str, message: impl Into<String>) -> Self {
+        Finding {
+            level: Level::Info,
+            ..Self::error(id, message)
+        }
+    }
+
     /// A warning.
     pub fn warning(id: &'static str, message: impl Into<String>) -> Self {
         Finding {
@@ -73,7 +99,7 @@ impl fmt::Display for Finding {
         }
         write!(f, "({}) {}", self.id, self.message)?;
         if !self.hint.is_empty() {
-            write!(f, "\n\tmend: {}", self.hint)?;
+            write!(f, "\n\tHINT: {}", self.hint)?;
         }
         Ok(())
     }
@@ -102,7 +128,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 
 /// A check: reads the built site and adds what it finds.
 pub struct Check {
-    /// A word to choose checks by: `models`, `security`.
+    /// A word to choose checks by: `models`, `security`. Checks of the tag [`DATABASE`] run only when a database is named.
     pub tag: &'static str,
     /// True for checks that only `check --deploy` runs.
     pub deploy: bool,
@@ -112,6 +138,20 @@ pub struct Check {
 
 /// What a check does.
 pub type Examine = Box<dyn Fn(&Bag, &Settings, &mut Vec<Finding>) + Send + Sync>;
+
+/// The tag of checks that ask a database, which `check` does only when it is told to: `check --database default`.
+pub const DATABASE: &str = "database";
+
+/// Which checks to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Those for production too.
+    pub deploy: bool,
+    /// Only those of these tags; all when empty.
+    pub tags: Vec<String>,
+    /// Databases that may be asked.
+    pub databases: Vec<String>,
+}
 
 /// All checks of a site.
 #[derive(Default)]
@@ -138,5 +178,107 @@ impl Checks {
             deploy: true,
             run: Box::new(run),
         });
+    }
+
+    /// The tags there are, in alphabetical order.
+    pub fn tags(&self, deploy: bool) -> Vec<&'static str> {
+        let checks = self.0.iter().filter(|check| deploy || !check.deploy);
+        let mut tags: Vec<&'static str> = checks.map(|check| check.tag).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags
+    }
+
+    /// Runs the chosen checks. One that panics is a finding.
+    pub fn run(&self, site: &Bag, settings: &Settings, selection: &Selection) -> Vec<Finding> {
+        let chosen = self.0.iter().filter(|check| {
+            let tagged = selection.tags.is_empty() || selection.tags.iter().any(|tag| tag == check.tag);
+            let asks = check.tag == DATABASE && selection.databases.is_empty();
+            tagged && !asks && (selection.deploy || !check.deploy)
+        });
+        let mut findings = Vec::new();
+        for check in chosen {
+            let mut found = Vec::new();
+            let ran = catch_unwind(AssertUnwindSafe(|| (check.run)(site, settings, &mut found)));
+            findings.append(&mut found);
+            if let Err(panic) = ran {
+                findings.push(
+                    Finding::error(
+                        "checks.E001",
+                        format!("a check panicked: {}", crate::command::panic_text(&*panic)),
+                    )
+                    .on(check.tag)
+                    .hint("this is a fault of the check itself"),
+                );
+            }
+        }
+        findings
+    }
+}
+
+/// Findings as `check` prints them, the gravest first.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+    silenced: usize,
+}
+
+impl Report {
+    /// A report; ids in `silenced` are left out, but for errors. What was found twice is told once.
+    pub fn new(findings: Vec<Finding>, silenced: &[String]) -> Self {
+        let mut kept: Vec<Finding> = Vec::new();
+        let mut hidden = 0;
+        for finding in findings {
+            if finding.level < Level::Error && silenced.iter().any(|id| id == finding.id) {
+                hidden += 1;
+            } else if !kept.contains(&finding) {
+                kept.push(finding);
+            }
+        }
+        kept.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+        Report {
+            findings: kept,
+            silenced: hidden,
+        }
+    }
+
+    /// True when something is as grave as this.
+    pub fn fails(&self, level: Level) -> bool {
+        self.findings.iter().any(|finding| finding.level >= level)
+    }
+
+    /// What is told, the gravest first.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.findings.is_empty() {
+            f.write_str("System check identified some issues:\n")?;
+        }
+        for (level, title) in [
+            (Level::Error, "ERRORS"),
+            (Level::Warning, "WARNINGS"),
+            (Level::Info, "INFOS"),
+        ] {
+            let mut of_level = self.findings.iter().filter(|finding| finding.level == level).peekable();
+            if of_level.peek().is_some() {
+                writeln!(f, "\n{title}:")?;
+            }
+            for finding in of_level {
+                writeln!(f, "{finding}")?;
+            }
+        }
+        if !self.findings.is_empty() {
+            f.write_str("\n")?;
+        }
+        match self.findings.len() {
+            0 => f.write_str("System check identified no issues")?,
+            1 => f.write_str("System check identified 1 issue")?,
+            n => write!(f, "System check identified {n} issues")?,
+        }
+        write!(f, " ({} silenced).", self.silenced)
     }
 }

@@ -447,6 +447,17 @@ impl Settings {
         &self.own.allowed_hosts
     }
 
+    /// The hosts that the site answers for; empty means any. While nobody names hosts, a site on loopback answers for names
+    /// of this machine: a page elsewhere whose name was made to point here gets nothing.
+    pub fn answered_hosts(&self) -> Vec<String> {
+        match self.own.allowed_hosts.as_slice() {
+            [] if self.bind().is_loopback() => [".localhost", "127.0.0.1", "[::1]", self.bind().host()]
+                .map(str::to_owned)
+                .to_vec(),
+            hosts => hosts.to_vec(),
+        }
+    }
+
     /// Where the server listens.
     pub fn bind(&self) -> &Bind {
         &self.own.bind

@@ -9,7 +9,9 @@ use crate::test::TestClient;
 use crate::trie::{Pattern, Trie};
 use crate::urls::{Entry, Table, Urls};
 use demijohn_core::check::{Finding, Level};
+use demijohn_core::command::Program;
 use demijohn_core::request::{RouteInfo, RouteTable};
+use demijohn_core::settings::{ALLOWED_HOSTS, MAX_BODY_BYTES, Sources};
 use demijohn_core::{Assemble, Bag, Error, Part, Reply, Settings, Site};
 use http::StatusCode;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 pub struct Application {
     site: Site,
     options: Options,
+    name: String,
+    version: String,
 }
 
 impl Default for Application {
@@ -43,6 +47,8 @@ impl Application {
                 allowed_hosts: Vec::new(),
                 debug: false,
             },
+            name: "site".to_owned(),
+            version: String::new(),
         }
     }
 
@@ -114,9 +120,10 @@ impl Application {
         self
     }
 
-    /// How much of a body is read before the answer is 413; 2 MB unless set. A route can have its own.
+    /// How much of a body is read before the answer is 413: the default of the setting `MAX_BODY_BYTES`. A route can have its own.
+    #[track_caller]
     pub fn max_body_bytes(mut self, max_bytes: usize) -> Self {
-        self.options.max_body_bytes = max_bytes;
+        self.site.settings_mut().set_default(MAX_BODY_BYTES.name(), max_bytes);
         self
     }
 
@@ -138,9 +145,19 @@ impl Application {
         self
     }
 
-    /// The hosts that the site answers for: `example.org`, `.example.org` with its sub-domains, `*`. Others get 400.
+    /// The hosts that the site answers for: `example.org`, `.example.org` with its sub-domains, `*`. Others get 400. This is
+    /// the default of the setting `ALLOWED_HOSTS`; while that is empty, a site that listens on loopback answers for names of this machine alone.
+    #[track_caller]
     pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
-        self.options.allowed_hosts = hosts.into_iter().map(Into::into).collect();
+        let hosts: Vec<String> = hosts.into_iter().map(Into::into).collect();
+        self.site.settings_mut().set_default(ALLOWED_HOSTS.name(), hosts);
+        self
+    }
+
+    /// The program's name and version, for its usage and its command `version`.
+    pub fn program(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.name = name.into();
+        self.version = version.into();
         self
     }
 
@@ -149,20 +166,35 @@ impl Application {
         &mut self.site
     }
 
-    /// Builds the site: runs the build steps of its parts and checks routes and what handlers need.
+    /// Builds the site: reads the settings from these sources, runs the build steps of its parts and checks routes and
+    /// what handlers need.
     ///
     /// # Errors
     /// Everything that is wrong, each finding with its mend.
-    pub fn build(mut self, settings: Settings) -> Result<Ready, Vec<Finding>> {
-        *self.site.settings_mut() = settings;
-        self.site.build()?;
-        let Application { mut site, options } = self;
+    pub fn build(mut self, sources: Sources) -> Result<Ready, Vec<Finding>> {
+        self.site.settings_mut().load(sources);
+        let built = self.site.build();
+        // Steps of parts declare settings too, so the settings are looked at when these have run.
+        let mut findings = self.site.settings().findings();
+        if let Err(more) = built {
+            findings.extend(more);
+            return Err(findings);
+        }
+        let Application {
+            mut site,
+            mut options,
+            name,
+            version,
+        } = self;
+        let settings = site.settings().clone();
+        options.debug = settings.debug();
+        options.max_body_bytes = settings.max_body_bytes();
+        options.allowed_hosts = settings.answered_hosts();
         let routes = std::mem::take(site.entry::<Routes>());
         let commands = std::mem::take(&mut site.commands);
         let checks = std::mem::take(&mut site.checks);
-        let settings = site.settings().clone();
         let mut bag = site.into_bag();
-        let mut findings = Vec::new();
+        bag.insert(Arc::new(settings.clone()));
         let plan = Plan::new(&routes, &options, &mut findings);
         bag.insert(Urls(Arc::new(plan.table)));
         bag.insert(RouteTable(plan.infos));
@@ -202,22 +234,28 @@ impl Application {
                 Arc::new(bag)
             },
         };
-        Ok(Ready {
-            engine: Arc::new(engine),
-            settings,
+        let program = Program {
+            name,
+            version,
             commands,
             checks,
-            warnings: findings,
+            site: Arc::clone(&engine.bag),
+            settings,
+            findings,
+        };
+        Ok(Ready {
+            engine: Arc::new(engine),
+            program: Arc::new(program),
         })
     }
 
-    /// Builds the site with default settings and gives a client that sends requests to it.
+    /// Builds the site with the settings that its code gives, and nothing of files and environment, and gives a client that sends requests to it.
     ///
     /// # Panics
     /// When the site has errors; the message lists them.
     #[track_caller]
     pub fn test_client(self) -> TestClient {
-        match self.build(Settings::default()) {
+        match self.build(Sources::none()) {
             Ok(ready) => ready.test_client(),
             Err(findings) => {
                 let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -237,13 +275,7 @@ impl Assemble for Application {
 /// A built site: it serves, it runs commands, it has a test client.
 pub struct Ready {
     pub(crate) engine: Arc<Engine>,
-    settings: Settings,
-    /// What the program understands as words.
-    pub commands: demijohn_core::command::Commands,
-    /// What `check` runs.
-    pub checks: demijohn_core::check::Checks,
-    /// What is worth knowing and no error.
-    pub warnings: Vec<Finding>,
+    program: Arc<Program>,
 }
 
 impl Ready {
@@ -254,7 +286,12 @@ impl Ready {
 
     /// The settings that it was built with.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.program.settings
+    }
+
+    /// Its commands and checks: `call_command(ready.program(), ["seed"])`.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
     }
 
     /// A client that sends requests through the dispatch of the server, without a socket.

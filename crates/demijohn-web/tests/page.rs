@@ -4,8 +4,9 @@
 use demijohn_covers::covers;
 use demijohn_template::{Context, Folder, Template, Value, context};
 use demijohn_web::http::StatusCode;
+use demijohn_core::settings::Sources;
 use demijohn_web::test::block_on;
-use demijohn_web::{Application, Blueprint, Page, Path, Ready, Settings, TemplatesExt, get, render};
+use demijohn_web::{Application, Blueprint, Page, Path, Ready, TemplatesExt, get, render};
 
 /// What `#[derive(Context)] #[template("blog/index.html")]` writes.
 struct Index {
@@ -42,14 +43,14 @@ fn blog(files: &'static [(&'static str, &'static str)]) -> Blueprint {
 
 #[track_caller]
 fn build(app: Application) -> Ready {
-    app.build(Settings::default())
+    app.build(Sources::none())
         .unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 fn findings(app: Application) -> Vec<String> {
     let ready = build(app);
     let mut findings = Vec::new();
-    for check in ready.checks.0.iter().filter(|check| check.tag == "templates") {
+    for check in ready.program().checks.0.iter().filter(|check| check.tag == "templates") {
         (check.run)(ready.site(), ready.settings(), &mut findings);
     }
     findings.iter().map(ToString::to_string).collect()

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// assert_eq!(settings.workers(), 4);
 /// assert_eq!(settings.allowed_hosts(), ["shop.example"]);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The folder of `settings.toml` and `.env`.
     folder: Option<PathBuf>,
@@ -38,12 +38,7 @@ pub struct Sources {
 impl Sources {
     /// Nothing at all.
     pub fn none() -> Self {
-        Sources {
-            folder: None,
-            file: None,
-            variables: Vec::new(),
-            given: Vec::new(),
-        }
+        Sources::default()
     }
 
     /// The working folder and the environment of this process.
