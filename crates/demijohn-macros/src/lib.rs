@@ -1,6 +1,8 @@
 //! The macros of Demijohn; use them through the facade.
 
 mod context;
+mod faults;
+mod model;
 
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
@@ -30,4 +32,31 @@ pub fn templates(input: TokenStream) -> TokenStream {
     context::templates(&folder)
         .unwrap_or_else(|e| e.to_compile_error())
         .into()
+}
+
+/// Makes a struct a model: its metadata, its columns as queries see them, and its relations.
+///
+/// ```ignore
+/// #[model(ordering = "-published_at", index(published_at))]
+/// pub struct Article {
+///     pub id: i64,
+///     #[field(max_length = 200)]
+///     pub title: String,
+///     #[field(on_delete = cascade, related_name = "articles")]
+///     pub author: ForeignKey<User>,
+///     #[field(related_name = "articles")]
+///     pub tags: ManyToMany<Tag>,
+///     #[field(auto_now_add)]
+///     pub published_at: DateTime,
+/// }
+/// ```
+///
+/// Options of the struct: `table = ".."`, `app = ".."` (the table is then `app_model`, as in Django), `ordering = ".."` or
+/// `["..", ".."]`, `index(a, b)`, `unique(a, b)`, `verbose_name`, `verbose_name_plural`. Options of a field: `max_length`, `text`, `unique`,
+/// `index`, `default`, `auto_now`, `auto_now_add`, `primary_key`, `sensitive`, `on_delete`, `related_name`, `column`, `table` (of a
+/// many-to-many relation), `verbose_name`, `help_text`.
+#[proc_macro_attribute]
+pub fn model(args: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::DeriveInput);
+    model::expand(args.into(), &input).into()
 }

@@ -39,7 +39,7 @@ pub use part::{DATABASE_URL, Loader, ModelRegistry, Models, ModelsExt, get_or_40
 pub use plan::Reader;
 pub use queryset::{Grouped, QuerySet};
 pub use relation::{ForeignKey, Key, Many, ManyToMany, Prefetch, Prefetchable, RelatedManager};
-pub use select::{ColumnList, Gives, IntoOrder, IntoSets, OneColumn, OneOrder, Projection, Select, gives};
+pub use select::{ColumnList, Gives, IntoOrder, IntoSets, OneColumn, OneOrder, Projection, Select, Selection, gives};
 pub use write::{Draft, Insert, check_required};
 
 /// What macros name; not for people.
@@ -53,6 +53,14 @@ pub mod private {
     pub use demijohn_model::row::Cursor;
     pub use demijohn_model::tape::{Node, Path};
     pub use demijohn_model::value::{Kind, Value};
+}
+
+/// Where macros find this crate: the facade has it under the same name.
+#[doc(hidden)]
+pub mod __private {
+    pub mod orm {
+        pub use crate::*;
+    }
 }
 
 /// A list of models for [`ModelsExt::models`].

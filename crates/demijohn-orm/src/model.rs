@@ -1,6 +1,7 @@
 //! What `#[model]` implements.
 
 use crate::db::Db;
+use crate::expr::Reach;
 use crate::queryset::QuerySet;
 use crate::select::IntoSets;
 use crate::write;
@@ -32,6 +33,8 @@ pub trait Model: Sized + Send + Sync + 'static {
     type Pk: FieldType<Opt = Option<Self::Pk>, Rust = Self::Pk> + Clone + Eq + std::hash::Hash + Send + Sync;
     /// Its columns.
     type Fields: Fields<Root = Self, Model = Self>;
+    /// The columns as they are at the end of a path from `R`.
+    type FieldsAt<R: 'static, N: Reach>: Fields<Root = R, Model = Self>;
     /// The struct's name.
     const NAME: &'static str;
     /// Fields that a new row must be given, with the message for each.

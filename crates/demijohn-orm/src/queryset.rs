@@ -65,6 +65,14 @@ impl<M: Model> QuerySet<M> {
         }
     }
 
+    /// The rows whose column number `field` holds this key: a way back over a foreign key.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn of_key(field: u16, key: Value) -> Self {
+        let column = Node::op(Op::Column { path: Path::ROOT, field });
+        M::objects().condition(column.then(Node::param(key)).push(Op::Eq))
+    }
+
     /// Finds the row with these values in these columns, or inserts the draft; true when it was inserted.
     ///
     /// Two who do it at once get the same row: a unique constraint on the columns decides, and the loser reads again.
