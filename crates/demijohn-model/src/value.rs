@@ -111,3 +111,23 @@ pub enum Kind {
     /// A time of day.
     Time,
 }
+
+macro_rules! from {
+    ($($rust:ty, $value:ident => $made:expr;)*) => {$(
+        impl From<$rust> for Value {
+            fn from($value: $rust) -> Value {
+                $made
+            }
+        }
+    )*};
+}
+from! {
+    &str, v => Value::Text(v.to_owned());
+    String, v => Value::Text(v);
+    i64, v => Value::Int(v);
+    i32, v => Value::Int(v.into());
+    f64, v => Value::Float(v);
+    bool, v => Value::Bool(v);
+    DateTime, v => Value::DateTime(v);
+    Date, v => Value::Date(v);
+}

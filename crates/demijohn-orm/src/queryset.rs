@@ -69,7 +69,10 @@ impl<M: Model> QuerySet<M> {
     #[doc(hidden)]
     #[track_caller]
     pub fn of_key(field: u16, key: Value) -> Self {
-        let column = Node::op(Op::Column { path: Path::ROOT, field });
+        let column = Node::op(Op::Column {
+            path: Path::ROOT,
+            field,
+        });
         M::objects().condition(column.then(Node::param(key)).push(Op::Eq))
     }
 

@@ -195,11 +195,18 @@ impl Urls {
 
     /// The names of all routes that have one.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.entries.iter().map(|entry| entry.name.as_str()).filter(|name| !name.is_empty())
+        self.0
+            .entries
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .filter(|name| !name.is_empty())
     }
 
     fn named(&self, name: &str) -> Option<&Entry> {
-        self.0.entries.iter().find(|entry| !entry.name.is_empty() && entry.name == name)
+        self.0
+            .entries
+            .iter()
+            .find(|entry| !entry.name.is_empty() && entry.name == name)
     }
 
     /// With parameters of a mount path that the handler does not take filled from the request at hand.

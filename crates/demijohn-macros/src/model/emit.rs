@@ -8,7 +8,13 @@ use syn::spanned::Spanned;
 
 pub(crate) fn model(model: &Model) -> TokenStream {
     let item = &model.item;
-    let parts = [fields_struct(model), model_impl(model), select_impls(model), object_methods(model), reverse(model)];
+    let parts = [
+        fields_struct(model),
+        model_impl(model),
+        select_impls(model),
+        object_methods(model),
+        reverse(model),
+    ];
     quote! { #item #(#parts)* }
 }
 
@@ -27,7 +33,10 @@ fn relations(model: &Model) -> Vec<(u16, &Field, &Type)> {
         Kind::ForeignKey { target, .. } | Kind::ManyToMany { target } => Some((field, target)),
         Kind::Column { .. } => None,
     });
-    targets.enumerate().map(|(i, (field, target))| (i as u16, field, target)).collect()
+    targets
+        .enumerate()
+        .map(|(i, (field, target))| (i as u16, field, target))
+        .collect()
 }
 
 /// The function that gives a relation's hop, there or back.
@@ -43,7 +52,10 @@ fn column_type(model: &Model, index: usize, field: &Field) -> TokenStream {
     let orm = orm();
     let name = &model.name;
     match &field.kind {
-        Kind::ForeignKey { target, optional: false } => quote!(#orm::Key<#target>),
+        Kind::ForeignKey {
+            target,
+            optional: false,
+        } => quote!(#orm::Key<#target>),
         Kind::ForeignKey { target, optional: true } => quote!(::core::option::Option<#orm::Key<#target>>),
         _ if index == model.pk => quote!(#orm::Key<#name>),
         _ => field.ty.to_token_stream(),
@@ -55,8 +67,12 @@ fn fields_struct(model: &Model) -> TokenStream {
     let (name, fields) = (&model.name, fields_name(model));
     let vis = &model.item.vis;
     let title = format!("The columns of [`{name}`] as a query sees them.");
-    let columns: Vec<(usize, &Field)> =
-        model.fields.iter().enumerate().filter(|(_, f)| !matches!(f.kind, Kind::ManyToMany { .. })).collect();
+    let columns: Vec<(usize, &Field)> = model
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| !matches!(f.kind, Kind::ManyToMany { .. }))
+        .collect();
     let idents: Vec<_> = columns.iter().map(|(_, f)| &f.ident).collect();
     let docs: Vec<_> = columns
         .iter()
@@ -78,9 +94,10 @@ fn fields_struct(model: &Model) -> TokenStream {
         let text = format!("Over the relation `{}`.", field.name);
         let at = quote!(#orm::Fields::at(self.__path.hop(#name::#hop())));
         let (out, value) = match &field.kind {
-            Kind::ForeignKey { optional: false, .. } => {
-                (quote!(<#target as #orm::Model>::FieldsAt<R, <N as #orm::Reach>::Hop>), at)
-            }
+            Kind::ForeignKey { optional: false, .. } => (
+                quote!(<#target as #orm::Model>::FieldsAt<R, <N as #orm::Reach>::Hop>),
+                at,
+            ),
             Kind::ForeignKey { .. } | Kind::Column { .. } => {
                 (quote!(<#target as #orm::Model>::FieldsAt<R, #orm::Nullable>), at)
             }
@@ -127,10 +144,15 @@ fn model_impl(model: &Model) -> TokenStream {
     let pk = &model.fields[model.pk];
     let (pk_ident, pk_type) = (&pk.ident, &pk.ty);
     let name_text = name.to_string();
-    let required = model.fields.iter().enumerate().filter(|(i, f)| f.is_required(*i == model.pk)).map(|(_, f)| {
-        let (field, text) = (&f.name, format!("missing required field `{}` of `{name}`", f.name));
-        quote!((#field, #text))
-    });
+    let required = model
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(i, f)| f.is_required(*i == model.pk))
+        .map(|(_, f)| {
+            let (field, text) = (&f.name, format!("missing required field `{}` of `{name}`", f.name));
+            quote!((#field, #text))
+        });
     let decode = model.fields.iter().map(|field| {
         let ident = &field.ident;
         let hop = hop_name(field, false);
@@ -230,7 +252,10 @@ fn meta(model: &Model) -> TokenStream {
         };
         let (unique, index, auto_now, auto_now_add) = (o.unique, o.index, o.auto_now, o.auto_now_add);
         let (sensitive, multiline) = (o.sensitive, o.text);
-        let verbose_name = o.verbose_name.as_ref().map_or_else(|| field.name.replace('_', " "), |text| text.value());
+        let verbose_name = o
+            .verbose_name
+            .as_ref()
+            .map_or_else(|| field.name.replace('_', " "), |text| text.value());
         let help_text = o.help_text.as_ref().map_or_else(String::new, |text| text.value());
         let relation = match relations.iter().find(|(_, f, _)| f.name == field.name) {
             Some((number, ..)) => quote!(::core::option::Option::Some(#number)),
@@ -245,7 +270,9 @@ fn meta(model: &Model) -> TokenStream {
             }
         }
     });
-    let relation_metas = relations.iter().map(|(_, field, target)| relation_meta(model, field, target));
+    let relation_metas = relations
+        .iter()
+        .map(|(_, field, target)| relation_meta(model, field, target));
     let ordering = model.ordering.iter().map(|(named, descending)| {
         let field = model.column_index(&named.name);
         quote!(#orm::private::OrderMeta { field: #field, descending: #descending })
@@ -332,7 +359,12 @@ fn relation_meta(model: &Model, field: &Field, target: &Type) -> TokenStream {
 
 /// The name of the way back; `None` for "+" and for none given.
 fn related_name(field: &Field) -> Option<String> {
-    field.options.related_name.as_ref().map(syn::LitStr::value).filter(|name| name != "+" && !name.is_empty())
+    field
+        .options
+        .related_name
+        .as_ref()
+        .map(syn::LitStr::value)
+        .filter(|name| name != "+" && !name.is_empty())
 }
 
 /// `.with(|a| a.author())`: a whole related object in the row type.
@@ -341,7 +373,11 @@ fn select_impls(model: &Model) -> TokenStream {
     let (name, fields) = (&model.name, fields_name(model));
     let impls = [
         (quote!(Joined), quote!(#name), quote!(model)),
-        (quote!(Nullable), quote!(::core::option::Option<#name>), quote!(model_opt)),
+        (
+            quote!(Nullable),
+            quote!(::core::option::Option<#name>),
+            quote!(model_opt),
+        ),
     ];
     let impls = impls.map(|(reach, out, read)| {
         quote! {
@@ -456,4 +492,3 @@ fn reverse(model: &Model) -> TokenStream {
     });
     quote!(#(#traits)*)
 }
-

@@ -65,10 +65,31 @@ pub(crate) struct Options {
     pub(crate) help_text: Option<LitStr>,
 }
 
-const MODEL_OPTIONS: &[&str] = &["table", "app", "ordering", "index", "unique", "verbose_name", "verbose_name_plural"];
+const MODEL_OPTIONS: &[&str] = &[
+    "table",
+    "app",
+    "ordering",
+    "index",
+    "unique",
+    "verbose_name",
+    "verbose_name_plural",
+];
 const FIELD_OPTIONS: &[&str] = &[
-    "max_length", "text", "unique", "index", "default", "auto_now", "auto_now_add", "primary_key", "sensitive",
-    "on_delete", "related_name", "column", "table", "verbose_name", "help_text",
+    "max_length",
+    "text",
+    "unique",
+    "index",
+    "default",
+    "auto_now",
+    "auto_now_add",
+    "primary_key",
+    "sensitive",
+    "on_delete",
+    "related_name",
+    "column",
+    "table",
+    "verbose_name",
+    "help_text",
 ];
 const ON_DELETE: &[&str] = &["cascade", "protect", "set_null", "do_nothing"];
 
@@ -76,17 +97,27 @@ impl Model {
     pub(crate) fn parse(args: TokenStream, input: &DeriveInput, faults: &mut Faults) -> Option<Model> {
         let mut item = input.clone();
         if !input.generics.params.is_empty() {
-            faults.at(input.generics.span(), "a model has no generic parameters: it is one table");
+            faults.at(
+                input.generics.span(),
+                "a model has no generic parameters: it is one table",
+            );
         }
         let Data::Struct(data) = &mut item.data else {
             faults.at(input.ident.span(), "`#[model]` goes on a struct with named fields");
             return None;
         };
         let Fields::Named(named) = &mut data.fields else {
-            faults.at(input.ident.span(), "`#[model]` goes on a struct with named fields: `struct Article { pub id: i64, .. }`");
+            faults.at(
+                input.ident.span(),
+                "`#[model]` goes on a struct with named fields: `struct Article { pub id: i64, .. }`",
+            );
             return None;
         };
-        let fields: Vec<Field> = named.named.iter_mut().map(|field| Field::parse(field, faults)).collect();
+        let fields: Vec<Field> = named
+            .named
+            .iter_mut()
+            .map(|field| Field::parse(field, faults))
+            .collect();
         let pk = primary_key(&fields, &input.ident, faults)?;
         let name = input.ident.clone();
         let words = words(&name.to_string());
@@ -134,7 +165,10 @@ impl Model {
                 let keys: Vec<LitStr> = if stream.peek(syn::token::Bracket) {
                     let inner;
                     syn::bracketed!(inner in stream);
-                    inner.parse_terminated(|s: ParseStream<'_>| s.parse::<LitStr>(), Token![,])?.into_iter().collect()
+                    inner
+                        .parse_terminated(|s: ParseStream<'_>| s.parse::<LitStr>(), Token![,])?
+                        .into_iter()
+                        .collect()
                 } else {
                     vec![stream.parse()?]
                 };
@@ -151,12 +185,21 @@ impl Model {
                 let inner;
                 syn::parenthesized!(inner in stream);
                 let names = inner.parse_terminated(Ident::parse_any, Token![,])?;
-                let named = names.iter().map(|i| Named { name: i.unraw().to_string(), span: i.span() }).collect();
+                let named = names
+                    .iter()
+                    .map(|i| Named {
+                        name: i.unraw().to_string(),
+                        span: i.span(),
+                    })
+                    .collect();
                 self.indexes.push((named, unique == "unique"));
             }
             other => {
                 let hint = near(other, MODEL_OPTIONS.iter().copied());
-                let text = format!("unknown option `{other}` of `#[model]`{hint} (choices: {})", MODEL_OPTIONS.join(", "));
+                let text = format!(
+                    "unknown option `{other}` of `#[model]`{hint} (choices: {})",
+                    MODEL_OPTIONS.join(", ")
+                );
                 return Err(syn::Error::new(key.span(), text));
             }
         }
@@ -166,11 +209,19 @@ impl Model {
     /// Faults of meaning.
     pub(crate) fn check(&self, faults: &mut Faults) {
         let columns: Vec<&str> = self.columns().map(|f| f.name.as_str()).collect();
-        let named = self.ordering.iter().map(|(named, _)| named).chain(self.indexes.iter().flat_map(|(names, _)| names));
+        let named = self
+            .ordering
+            .iter()
+            .map(|(named, _)| named)
+            .chain(self.indexes.iter().flat_map(|(names, _)| names));
         for Named { name, span } in named {
             if !columns.contains(&name.as_str()) {
                 let hint = near(name, columns.iter().copied());
-                let text = format!("{} has no column `{name}`{hint} (choices: {})", self.name, columns.join(", "));
+                let text = format!(
+                    "{} has no column `{name}`{hint} (choices: {})",
+                    self.name,
+                    columns.join(", ")
+                );
                 faults.at(*span, text);
             }
         }
@@ -181,7 +232,9 @@ impl Model {
 
     /// Fields that are columns, in order.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(|f| !matches!(f.kind, Kind::ManyToMany { .. }))
+        self.fields
+            .iter()
+            .filter(|f| !matches!(f.kind, Kind::ManyToMany { .. }))
     }
 
     /// The column's number of a field by name; checked before.
@@ -195,15 +248,24 @@ fn primary_key(fields: &[Field], model: &Ident, faults: &mut Faults) -> Option<u
     if let [_, second, ..] = marked[..] {
         faults.at(fields[second].ident.span(), "a model has one primary key");
     }
-    let pk = marked.first().copied().or_else(|| fields.iter().position(|f| f.name == "id"));
+    let pk = marked
+        .first()
+        .copied()
+        .or_else(|| fields.iter().position(|f| f.name == "id"));
     match pk {
         Some(i) if matches!(fields[i].kind, Kind::Column { optional: false }) => Some(i),
         Some(i) => {
-            faults.at(fields[i].ty.span(), "the primary key is a plain column that is never NULL, such as `id: i64`");
+            faults.at(
+                fields[i].ty.span(),
+                "the primary key is a plain column that is never NULL, such as `id: i64`",
+            );
             None
         }
         None => {
-            faults.at(model.span(), format!("`{model}` has no primary key: add `pub id: i64`, or mark a field `#[field(primary_key)]`"));
+            faults.at(
+                model.span(),
+                format!("`{model}` has no primary key: add `pub id: i64`, or mark a field `#[field(primary_key)]`"),
+            );
             None
         }
     }
@@ -212,7 +274,10 @@ fn primary_key(fields: &[Field], model: &Ident, faults: &mut Faults) -> Option<u
 impl Field {
     fn parse(field: &mut syn::Field, faults: &mut Faults) -> Field {
         let mut options = Options::default();
-        let ident = field.ident.clone().unwrap_or_else(|| Ident::new("_", Span::call_site()));
+        let ident = field
+            .ident
+            .clone()
+            .unwrap_or_else(|| Ident::new("_", Span::call_site()));
         field.attrs.retain(|attribute| {
             if !attribute.path().is_ident("field") {
                 return true;
@@ -235,9 +300,21 @@ impl Field {
             false
         });
         let kind = Kind::of(&field.ty);
-        let docs = field.attrs.iter().filter(|a| a.path().is_ident("doc")).cloned().collect();
+        let docs = field
+            .attrs
+            .iter()
+            .filter(|a| a.path().is_ident("doc"))
+            .cloned()
+            .collect();
         let name = ident.unraw().to_string();
-        Field { name, ident, ty: field.ty.clone(), kind, options, docs }
+        Field {
+            name,
+            ident,
+            ty: field.ty.clone(),
+            kind,
+            options,
+            docs,
+        }
     }
 
     /// The name of its column.
@@ -314,9 +391,10 @@ impl Kind {
         let inner = optional.unwrap_or(ty);
         let is_optional = optional.is_some();
         match last_segment(inner).map(|s| (s.ident.to_string(), first_argument(s))) {
-            Some((name, Some(target))) if name == "ForeignKey" => {
-                Kind::ForeignKey { target: target.clone(), optional: is_optional }
-            }
+            Some((name, Some(target))) if name == "ForeignKey" => Kind::ForeignKey {
+                target: target.clone(),
+                optional: is_optional,
+            },
             Some((name, Some(target))) if name == "ManyToMany" && !is_optional => {
                 Kind::ManyToMany { target: target.clone() }
             }
@@ -335,7 +413,10 @@ impl Options {
                 if number.base10_parse::<u32>().is_ok_and(|n| n > 0) {
                     self.max_length = Some(number);
                 } else {
-                    return Err(syn::Error::new(number.span(), "`max_length` is a positive number of characters"));
+                    return Err(syn::Error::new(
+                        number.span(),
+                        "`max_length` is a positive number of characters",
+                    ));
                 }
             }
             "text" => self.text = true,
@@ -360,7 +441,10 @@ impl Options {
             "help_text" => self.help_text = Some(text(stream)?),
             other => {
                 let hint = near(other, FIELD_OPTIONS.iter().copied());
-                let text = format!("unknown option `{other}` of `#[field]`{hint} (choices: {})", FIELD_OPTIONS.join(", "));
+                let text = format!(
+                    "unknown option `{other}` of `#[field]`{hint} (choices: {})",
+                    FIELD_OPTIONS.join(", ")
+                );
                 return Err(syn::Error::new(key.span(), text));
             }
         }
@@ -388,7 +472,9 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
 }
 
 fn first_argument(segment: &syn::PathSegment) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
@@ -396,7 +482,9 @@ fn first_argument(segment: &syn::PathSegment) -> Option<&Type> {
 }
 
 pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
-    last_segment(ty).filter(|s| s.ident == "Option").and_then(first_argument)
+    last_segment(ty)
+        .filter(|s| s.ident == "Option")
+        .and_then(first_argument)
 }
 
 /// `BlogPost` as `blog`, `post`.
