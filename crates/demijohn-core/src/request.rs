@@ -25,6 +25,7 @@ pub struct Request {
     site: Arc<Bag>,
     peer: Option<SocketAddr>,
     max_body_bytes: usize,
+    secure: bool,
     id: RequestId,
 }
 
@@ -65,6 +66,7 @@ impl Request {
             site,
             peer,
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            secure: false,
             id: RequestId::next(),
         }
     }
@@ -240,6 +242,45 @@ impl Request {
             Some(host) => Some(host),
             None => self.head.uri.authority().map(http::uri::Authority::as_str),
         }
+    }
+
+    /// True when the client speaks https: to the server itself, or to a proxy that the site trusts.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Set by servers with TLS, and by whoever trusts a proxy.
+    pub fn set_secure(&mut self, secure: bool) {
+        self.secure = secure;
+    }
+
+    /// Changes the peer's address, for whoever trusts a proxy.
+    pub fn set_peer(&mut self, peer: Option<SocketAddr>) {
+        self.peer = peer;
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// The path with its query, as sent: `/music/bands/?print=true`.
+    pub fn full_path(&self) -> &str {
+        self.head
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str)
+    }
+
+    /// A path of this site with scheme and host before it: `https://example.org/bands/`. The host is the one asked for.
+    ///
+    /// # Errors
+    /// 400 when the client named no host.
+    pub fn absolute_uri(&self, path: &str) -> Result<String> {
+        let host = self
+            .host()
+            .ok_or_else(|| Error::bad_request("the request names no host"))?;
+        Ok(format!("{}://{host}{path}", self.scheme()))
     }
 
     /// How many bytes of body are read before the request is refused with 413.

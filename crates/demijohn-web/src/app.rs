@@ -4,7 +4,7 @@ use crate::blueprint::Blueprint;
 use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::route::Route;
-use crate::routes::{Group, Routes, Routing, scoped};
+use crate::routes::{Declared, Group, Routes, Routing, scoped};
 use crate::test::TestClient;
 use crate::trie::{Pattern, Trie};
 use crate::urls::{Entry, Table, Urls};
@@ -24,6 +24,7 @@ use std::sync::Arc;
 pub struct Application {
     site: Site,
     options: Options,
+    server_name: Option<String>,
     name: String,
     version: String,
 }
@@ -47,6 +48,7 @@ impl Application {
                 allowed_hosts: Vec::new(),
                 debug: false,
             },
+            server_name: None,
             name: "site".to_owned(),
             version: String::new(),
         }
@@ -146,7 +148,7 @@ impl Application {
     }
 
     /// The hosts that the site answers for: `example.org`, `.example.org` with its sub-domains, `*`. Others get 400. This is
-    /// the default of the setting `ALLOWED_HOSTS`; while that is empty, a site that listens on loopback answers for names of this machine alone.
+    /// the default of the setting `ALLOWED_HOSTS`; while that is empty, the site answers for names of this machine alone.
     #[track_caller]
     pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         let hosts: Vec<String> = hosts.into_iter().map(Into::into).collect();
@@ -161,13 +163,18 @@ impl Application {
         self
     }
 
+    /// The name of the site for links with a host: `example.org`. Without it they take the host of the request.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
     /// The site, for whoever assembles it by hand.
     pub fn site_mut(&mut self) -> &mut Site {
         &mut self.site
     }
 
-    /// Builds the site: reads the settings from these sources, runs the build steps of its parts and checks routes and
-    /// what handlers need.
+    /// Builds the site: reads the settings, runs the build steps of its parts, and checks routes and what handlers need.
     ///
     /// # Errors
     /// Everything that is wrong, each finding with its mend.
@@ -180,71 +187,65 @@ impl Application {
             findings.extend(more);
             return Err(findings);
         }
-        let Application {
-            mut site,
-            mut options,
-            name,
-            version,
-        } = self;
+        let mut site = self.site;
         let settings = site.settings().clone();
-        options.debug = settings.debug();
-        options.max_body_bytes = settings.max_body_bytes();
-        options.allowed_hosts = settings.answered_hosts();
+        let options = Options {
+            debug: settings.debug(),
+            max_body_bytes: settings.max_body_bytes(),
+            allowed_hosts: settings.answered_hosts(),
+            ..self.options
+        };
         let routes = std::mem::take(site.entry::<Routes>());
         let commands = std::mem::take(&mut site.commands);
         let checks = std::mem::take(&mut site.checks);
         let mut bag = site.into_bag();
         bag.insert(Arc::new(settings.clone()));
-        let plan = Plan::new(&routes, &options, &mut findings);
+        let mut plan = Plan::new(&routes, &options, &mut findings);
+        plan.table.server_name = self.server_name;
+        bag.insert(settings.clone());
         bag.insert(Urls(Arc::new(plan.table)));
         bag.insert(RouteTable(plan.infos));
         for declared in &routes.routes {
             for arm in &declared.route.arms {
                 for need in arm.endpoint.missing(&bag) {
+                    let handler = arm.endpoint.handler_name;
+                    let message = format!(
+                        "the handler `{handler}` needs `{}`, which nothing provides",
+                        need.type_name
+                    );
                     findings.push(
-                        Finding::error(
-                            "web.E001",
-                            format!(
-                                "the handler `{}` needs `{}`, which nothing provides",
-                                arm.endpoint.handler_name, need.type_name
-                            ),
-                        )
-                        .on(declared.pattern())
-                        .hint(need.mend),
+                        Finding::error("web.E001", message)
+                            .on(declared.pattern())
+                            .hint(need.mend),
                     );
                 }
             }
         }
-        if findings.iter().any(|finding| finding.level == Level::Error) {
+        if findings.iter().any(|finding| finding.level >= Level::Error) {
             return Err(findings);
         }
-        let engine = Engine {
+        let site_middleware = routes.groups.get("").map(|site| site.middleware.clone());
+        bag.insert(Engine {
             trie: plan.trie,
             ways: plan.ways,
             astray: plan.astray,
-            middleware: routes
-                .groups
-                .get("")
-                .map(|site| site.middleware.clone())
-                .unwrap_or_default(),
+            middleware: site_middleware.unwrap_or_default(),
             teardowns: routes.teardowns.clone(),
             options,
-            bag: {
-                bag.insert(routes);
-                Arc::new(bag)
-            },
-        };
+        });
+        bag.insert(routes);
+        let site = Arc::new(bag);
         let program = Program {
-            name,
-            version,
+            name: self.name,
+            version: self.version,
             commands,
             checks,
-            site: Arc::clone(&engine.bag),
+            site: Arc::clone(&site),
             settings,
             findings,
         };
         Ok(Ready {
-            engine: Arc::new(engine),
+            site,
             program: Arc::new(program),
         })
     }
@@ -274,14 +275,14 @@ impl Assemble for Application {
 
 /// A built site: it serves, it runs commands, it has a test client.
 pub struct Ready {
-    pub(crate) engine: Arc<Engine>,
+    site: Arc<Bag>,
     program: Arc<Program>,
 }
 
 impl Ready {
     /// What the site provides.
     pub fn site(&self) -> &Arc<Bag> {
-        &self.engine.bag
+        &self.site
     }
 
     /// The settings that it was built with.
@@ -294,9 +295,14 @@ impl Ready {
         &self.program
     }
 
+    /// Its links.
+    pub fn urls(&self) -> Urls {
+        self.test_client().urls()
+    }
+
     /// A client that sends requests through the dispatch of the server, without a socket.
     pub fn test_client(&self) -> TestClient {
-        TestClient::new(Arc::clone(&self.engine))
+        TestClient::of(Arc::clone(&self.site))
     }
 }
 
@@ -349,6 +355,7 @@ impl Plan {
                     );
                 }
             }
+            plan.note_duplicates(declared, &text, findings);
             let index = u32::try_from(plan.ways.len()).expect("a site has fewer than four billion routes");
             plan.trie.insert(&pattern, index);
             plan.ways
@@ -361,13 +368,45 @@ impl Plan {
             });
             plan.table.entries.push(Entry {
                 name: declared.full_name(),
+                kind_name: declared.kind_name(&routes.kinds),
                 blueprint: declared.blueprint.clone(),
                 pattern,
                 text,
                 handlers: declared.route.arms.iter().map(|arm| arm.endpoint.handler).collect(),
             });
         }
+        for (blueprint, _) in routes.mounted.iter().filter(|(_, times)| **times > 1) {
+            findings.push(
+                Finding::error(
+                    "web.E004",
+                    format!("two blueprints are mounted under the name `{blueprint}`"),
+                )
+                .on(blueprint)
+                .hint("give each instance a name of its own: `.mount(path, blueprint.named(\"..\"))`"),
+            );
+        }
         plan
+    }
+
+    /// A name that was given twice for different patterns makes links ambiguous. Names taken from functions may repeat.
+    fn note_duplicates(&self, declared: &Declared, text: &str, findings: &mut Vec<Finding>) {
+        let name = declared.full_name();
+        let same = self.table.entries.iter().find(|entry| {
+            entry.name == name && entry.text != text && {
+                let mut theirs: Vec<&str> = entry.pattern.params().collect();
+                let mut ours: Vec<&str> = text.split('{').skip(1).filter_map(|p| p.split('}').next()).collect();
+                theirs.sort_unstable();
+                ours.sort_unstable();
+                theirs == ours
+            }
+        });
+        if let Some(other) = same.filter(|_| declared.route.name.is_some()) {
+            findings.push(
+                Finding::error("web.E005", format!("the name `{name}` is taken by `{}`", other.text))
+                    .on(text)
+                    .hint("links by this name would be ambiguous: give one of them another name"),
+            );
+        }
     }
 }
 

@@ -33,14 +33,18 @@ use http::StatusCode;
 #[must_use = "a blueprint does nothing until it is mounted"]
 pub struct Blueprint {
     name: String,
+    /// The name that it was made with.
+    kind: String,
     steps: Vec<Box<dyn FnOnce(&mut Site) + Send>>,
 }
 
 impl Blueprint {
     /// An empty blueprint. The name begins the names of its routes, so it has no dot or colon.
     pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
         Blueprint {
-            name: name.into(),
+            kind: name.clone(),
+            name,
             steps: Vec::new(),
         }
     }
@@ -104,13 +108,19 @@ impl Blueprint {
 
     /// Runs the steps in the scope of this blueprint.
     pub(crate) fn install_at(self, path: &str, site: &mut Site) {
-        let outer = site.scope();
+        let outer = site.scope().clone();
         let blueprint = match outer.blueprint.as_str() {
             "" => self.name,
             parent => format!("{parent}.{}", self.name),
         };
+        let routes = site.entry::<Routes>();
+        let kind = match outer.blueprint.as_str() {
+            "" => self.kind,
+            parent => format!("{}.{}", routes.kinds.get(parent).map_or(parent, |kind| kind), self.kind),
+        };
+        routes.kinds.insert(blueprint.clone(), kind);
+        *routes.mounted.entry(blueprint.clone()).or_default() += 1;
         let prefix = format!("{}{}", outer.prefix, path.trim_end_matches('/'));
-        *site.entry::<Routes>().mounted.entry(blueprint.clone()).or_default() += 1;
         site.within(Scope { blueprint, prefix }, |site| {
             for step in self.steps {
                 step(site);

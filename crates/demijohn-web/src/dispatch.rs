@@ -6,7 +6,7 @@ use crate::route::Arm;
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -19,7 +19,6 @@ use std::time::Instant;
 
 /// A built site, ready to answer. Nothing in it changes while it serves.
 pub(crate) struct Engine {
-    pub(crate) bag: Arc<Bag>,
     pub(crate) trie: Trie,
     pub(crate) ways: Vec<Way>,
     /// The hooks of requests that no route answers.
@@ -80,10 +79,21 @@ enum Target<'a> {
 }
 
 impl Engine {
+    /// The engine of a built site.
+    pub(crate) fn of(site: &Bag) -> &Engine {
+        site.get::<Engine>().expect("`Application::build` puts it in")
+    }
+
     /// Answers a request: never fails, never panics, logs once.
-    pub(crate) async fn answer(&self, head: http::request::Parts, body: Body, peer: Option<SocketAddr>) -> Response {
+    pub(crate) async fn answer(
+        &self,
+        head: http::request::Parts,
+        body: Body,
+        site: Arc<Bag>,
+        peer: Option<SocketAddr>,
+    ) -> Response {
         let start = Instant::now();
-        let mut request = Request::new(head, body, Arc::clone(&self.bag), peer);
+        let mut request = Request::new(head, body, site, peer);
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
         let mut request = TornDown { request, engine: self };
@@ -127,14 +137,21 @@ impl Engine {
 
     /// The one place for what is refused before anything of the site runs.
     fn admit(&self, request: &Request) -> Result<()> {
-        let hosts = &self.options.allowed_hosts;
-        if !hosts.is_empty() {
-            let host = request.host().unwrap_or_default();
-            if !host_allowed(host, hosts) {
-                return Err(Error::bad_request("this site does not answer for that host"));
-            }
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let (first, second) = (hosts.next(), hosts.next());
+        let host = match (first, second) {
+            (Some(host), None) => host.to_str().unwrap_or_default(),
+            // `GET http://example.org/` carries its host in the target; HTTP/1.0 may have none.
+            (None, _) => request.host().unwrap_or_default(),
+            (Some(_), Some(_)) => return Err(Error::bad_request("the request names several hosts")),
+        };
+        match host_allowed(host, &self.options.allowed_hosts) {
+            true => Ok(()),
+            false if self.options.debug => Err(Error::bad_request(format!(
+                "this site does not answer for the host `{host}`; add it to ALLOWED_HOSTS"
+            ))),
+            false => Err(Error::bad_request("this site does not answer for that host")),
         }
-        Ok(())
     }
 
     /// Routing and all that is inside of it.
@@ -201,7 +218,7 @@ impl Engine {
         if let Some(response) = error.take_response() {
             return response;
         }
-        errors::map_status(&mut error, &self.bag);
+        errors::map_status(&mut error, request.site());
         note_failure(request, &error);
         let answered = match caught(errors::handled(&way.errors, &error, request)).await {
             Ok(answered) => answered,
@@ -457,21 +474,35 @@ fn strip_body(response: &mut Response) {
     }
 }
 
-/// `example.org`, `.example.org` with all its sub-domains, or `*`.
+/// True for `example.org`, for `.example.org` with all its sub-domains, for `*`; without a list, for names of this
+/// machine.
 fn host_allowed(host: &str, allowed: &[String]) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
     };
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    !name.is_empty()
-        && allowed.iter().any(|pattern| {
-            let pattern = pattern.to_ascii_lowercase();
-            match pattern.strip_prefix('.') {
-                Some(domain) => name == domain || name.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.')),
-                None => pattern == "*" || pattern == name,
-            }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return false;
+    }
+    let under = |domain: &str| {
+        let split = name
+            .len()
+            .checked_sub(domain.len())
+            .filter(|at| name.is_char_boundary(*at));
+        split.is_some_and(|at| {
+            let (sub, end) = name.split_at(at);
+            end.eq_ignore_ascii_case(domain) && (sub.is_empty() || sub.ends_with('.'))
         })
+    };
+    if allowed.is_empty() {
+        return name == "127.0.0.1" || name == "[::1]" || under("localhost");
+    }
+    allowed.iter().any(|pattern| match pattern.strip_prefix('.') {
+        Some(domain) => under(domain),
+        None => pattern == "*" || pattern.eq_ignore_ascii_case(name),
+    })
 }
 
 /// What failed, for the request's one line in the log.
@@ -533,6 +564,18 @@ mod tests {
             "example.org:80:90",
         ] {
             assert!(!host_allowed(host, &allowed), "{host}");
+        }
+        for host in ["localhost:8000", "127.0.0.1", "[::1]:80", "shop.localhost"] {
+            assert!(host_allowed(host, &[]), "{host}");
+        }
+        for host in [
+            "example.org",
+            "127.0.0.1.example.org",
+            "notlocalhost",
+            "lo\u{e9}calhost",
+            "a/localhost",
+        ] {
+            assert!(!host_allowed(host, &[]), "{host}");
         }
     }
 }

@@ -67,4 +67,4 @@ pub use reply::{Html, Redirect, Text};
 pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
 pub use routes::{Listed, Routes, Routing};
 pub use state::State;
-pub use urls::{Link, Urls, url_to};
+pub use urls::{Link, Url, Urls, url_to};

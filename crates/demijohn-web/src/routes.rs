@@ -18,6 +18,8 @@ pub struct Routes {
     pub(crate) teardowns: Vec<Teardown>,
     /// How often a blueprint of each full name was mounted.
     pub(crate) mounted: BTreeMap<String, usize>,
+    /// From the full name of an instance to the names that its blueprints were made with.
+    pub(crate) kinds: BTreeMap<String, String>,
 }
 
 /// A route with the place where it was declared.
@@ -85,6 +87,15 @@ impl Declared {
 
     /// The name with the blueprint's before it; the handler's function gives one where none was given.
     pub(crate) fn full_name(&self) -> String {
+        self.name_in(&self.blueprint)
+    }
+
+    /// The same with the names that blueprints were made with.
+    pub(crate) fn kind_name(&self, kinds: &BTreeMap<String, String>) -> String {
+        self.name_in(kinds.get(&self.blueprint).unwrap_or(&self.blueprint))
+    }
+
+    fn name_in(&self, blueprint: &str) -> String {
         let own = match &self.route.name {
             Some(name) => name.as_str(),
             None => match self.route.arms.first() {
@@ -92,7 +103,7 @@ impl Declared {
                 None => "",
             },
         };
-        match (self.blueprint.as_str(), own) {
+        match (blueprint, own) {
             (_, "") => String::new(),
             ("", own) => own.to_owned(),
             (blueprint, own) => format!("{blueprint}.{own}"),

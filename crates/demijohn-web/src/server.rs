@@ -5,7 +5,7 @@
 
 use crate::app::Ready;
 use crate::dispatch::Engine;
-use demijohn_core::{Body, Error, Result};
+use demijohn_core::{Bag, Body, Error, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -127,7 +127,7 @@ impl Bound {
         F: Future<Output = ()> + Send + 'static,
     {
         let Bound { listeners, grace, .. } = self;
-        let engine = &ready.engine;
+        let site = ready.site();
         let stop = &stop;
         let mut watch = Some(watch);
         std::thread::scope(|scope| {
@@ -140,8 +140,8 @@ impl Bound {
                     TcpListener::from_std(listener)?
                 };
                 let work = {
-                    let (engine, stop) = (Arc::clone(engine), stop.clone());
-                    move || accept(listener, engine, stop, grace)
+                    let (site, stop) = (Arc::clone(site), stop.clone());
+                    move || accept(listener, site, stop, grace)
                 };
                 match i {
                     0 => here = Some((runtime, work)),
@@ -267,7 +267,7 @@ impl Drop for Seat<'_> {
 }
 
 /// Accepts connections until the end begins, then waits for those that are open.
-async fn accept(listener: TcpListener, engine: Arc<Engine>, stop: Stop, grace: Duration) {
+async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Duration) {
     let mut connections = tokio::task::JoinSet::new();
     {
         let mut ending = pin!(stop.wait());
@@ -279,7 +279,7 @@ async fn accept(listener: TcpListener, engine: Arc<Engine>, stop: Stop, grace: D
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, Arc::clone(&engine), stop.clone()));
+                    connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone()));
                 }
                 Err(error) => {
                     let of_the_client = matches!(
@@ -304,18 +304,22 @@ async fn accept(listener: TcpListener, engine: Arc<Engine>, stop: Stop, grace: D
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, engine: Arc<Engine>, stop: Stop) {
+async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let engine = Arc::clone(&engine);
+        let site = Arc::clone(&site);
         async move {
             let (head, body) = request.into_parts();
             let body = match http_body::Body::is_end_stream(&body) {
                 true => Body::empty(),
                 false => Body::stream(body),
             };
-            Ok::<_, Infallible>(engine.answer(head, body, Some(peer)).await)
+            Ok::<_, Infallible>(
+                Engine::of(&site)
+                    .answer(head, body, Arc::clone(&site), Some(peer))
+                    .await,
+            )
         }
     });
     let mut connection = pin!(

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// #[derive(Default)]
 /// struct Visits(AtomicU64);
 ///
-/// async fn count(visits: State<Visits>) -> String {
+/// async fn count(State(visits): State<Visits>) -> String {
 ///     visits.0.fetch_add(1, Ordering::Relaxed).to_string()
 /// }
 ///

@@ -1,7 +1,8 @@
 //! Testing a site in process: the same dispatch as the server's, without a socket.
 
 use crate::dispatch::Engine;
-use demijohn_core::{Body, Error, Response, Result};
+use crate::urls::Urls;
+use demijohn_core::{Bag, Body, Response, Result};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
@@ -25,12 +26,34 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// Sends requests to a site and reads its answers.
 #[derive(Clone)]
 pub struct TestClient {
-    engine: Arc<Engine>,
+    site: Arc<Bag>,
 }
 
 impl TestClient {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        TestClient { engine }
+    pub(crate) fn of(site: Arc<Bag>) -> Self {
+        TestClient { site }
+    }
+
+    /// What the site provides.
+    pub fn site(&self) -> &Arc<Bag> {
+        &self.site
+    }
+
+    /// The links of the site.
+    ///
+    /// # Panics
+    /// Never: a built site has them.
+    pub fn urls(&self) -> Urls {
+        self.site.get::<Urls>().expect("a built site has its links").clone()
+    }
+
+    /// A link by name; see [`Urls::url_for`].
+    ///
+    /// # Errors
+    /// When there is no such route or a parameter is missing.
+    #[track_caller]
+    pub fn url_for(&self, name: &str, args: &[(&str, &str)]) -> Result<String> {
+        self.urls().url_for(name, args)
     }
 
     /// A request with any method.
@@ -137,7 +160,9 @@ impl TestRequest {
             .body(self.body)
             .unwrap_or_else(|error| panic!("`{}` is no target of a request: {error}", self.target))
             .into_parts();
-        let response = self.client.engine.answer(head, body, None).await;
+        let response = Engine::of(&self.client.site)
+            .answer(head, body, Arc::clone(&self.client.site), None)
+            .await;
         TestResponse::read(response).await
     }
 }
@@ -221,6 +246,3 @@ impl TestResponse {
         serde_json::from_slice(self.bytes()).unwrap_or_else(|error| panic!("no such JSON ({error}): {}", self.text()))
     }
 }
-
-#[allow(dead_code, reason = "used as the client grows")]
-type Failed = Error;

@@ -118,11 +118,15 @@ pub struct Urls(pub(crate) Arc<Table>);
 #[derive(Default)]
 pub(crate) struct Table {
     pub(crate) entries: Vec<Entry>,
+    /// `example.org`, for links with a host outside of requests.
+    pub(crate) server_name: Option<String>,
 }
 
 pub(crate) struct Entry {
-    #[allow(dead_code)]
+    /// `blog.detail`.
     pub(crate) name: String,
+    /// The same with the names that blueprints were made with, where instances have others.
+    pub(crate) kind_name: String,
     pub(crate) blueprint: String,
     pub(crate) pattern: Pattern,
     pub(crate) text: String,
@@ -148,49 +152,51 @@ impl Urls {
         self.path_to::<H>(values, &Request::placeholder())
     }
 
-    /// The path of the route of this name, `blog.detail`, with these parameters; what the pattern does not take becomes the
-    /// query string, as in Flask's `url_for`.
+    /// The path of the route of this name, `blog.detail` (or `blog:detail`). What is no parameter of its pattern goes into
+    /// the query string.
+    ///
+    /// Of a blueprint that is mounted under several names, the name that it was made with means the instance of the
+    /// request at hand, then the one that has that name.
     ///
     /// # Errors
-    /// 500 when no route has the name, or a parameter is missing; the message names what was meant.
+    /// 500 with the nearest names when there is no such route, and with the name of a parameter that is missing.
     #[track_caller]
-    pub fn url_for(&self, name: &str, params: &[(&str, &str)]) -> Result<String> {
-        let entry = self.named(name).ok_or_else(|| {
-            let meant = match demijohn_core::check::nearest(name, self.names()) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => String::new(),
-            };
-            Error::internal(format!("no route `{name}`{meant}"))
-        })?;
-        let mut values = Vec::new();
-        for wanted in entry.pattern.params() {
-            match params.iter().find(|(name, _)| *name == wanted) {
-                Some((_, value)) => values.push((*value).to_owned()),
-                None => {
-                    return Err(Error::internal(format!(
-                        "a link to `{name}` ({}) needs the parameter `{wanted}`",
-                        entry.text
-                    )));
-                }
-            }
+    pub fn url_for(&self, name: &str, args: &[(&str, &str)]) -> Result<String> {
+        let mut url = self.link(name);
+        for (name, value) in args {
+            url = url.arg(*name, value);
         }
-        let mut path = entry.pattern.fill(&values);
-        let rest: Vec<_> = params
-            .iter()
-            .filter(|(name, _)| !entry.pattern.params().any(|taken| taken == *name))
-            .collect();
-        if !rest.is_empty() {
-            path.push('?');
-            path = form_urlencoded::Serializer::for_suffix(path.clone(), path.len())
-                .extend_pairs(rest)
-                .finish();
+        url.build()
+    }
+
+    /// The same step by step, with query, anchor, host and scheme.
+    ///
+    /// ```
+    /// use demijohn_web::{get, Application, Path};
+    ///
+    /// async fn post(Path(id): Path<i64>) -> String { id.to_string() }
+    ///
+    /// let site = Application::new().server_name("example.org").route("/post/{id}", get(post)).test_client();
+    /// let url = site.urls().link("post").arg("id", 7).query("q", "a b").anchor("top").scheme("https").build()?;
+    /// assert_eq!(url, "https://example.org/post/7?q=a+b#top");
+    /// # Ok::<(), demijohn_web::Error>(())
+    /// ```
+    pub fn link(&self, name: &str) -> Url<'_> {
+        Url {
+            urls: self,
+            name: name.replace(':', "."),
+            args: Vec::new(),
+            query: Vec::new(),
+            anchor: String::new(),
+            scheme: String::new(),
+            external: false,
         }
-        Ok(path)
     }
 
     /// True when a route has this name.
     pub fn has(&self, name: &str) -> bool {
-        self.named(name).is_some()
+        let name = name.replace(':', ".");
+        self.named(&name).next().is_some()
     }
 
     /// The names of all routes that have one.
@@ -202,11 +208,25 @@ impl Urls {
             .filter(|name| !name.is_empty())
     }
 
-    fn named(&self, name: &str) -> Option<&Entry> {
-        self.0
+    /// The names of the parameters that a link to this name takes, for checks of templates.
+    pub fn params(&self, name: &str) -> Option<Vec<&str>> {
+        let name = name.replace(':', ".");
+        let entry = self.named(&name).next()?;
+        Some(entry.pattern.params().collect())
+    }
+
+    fn named<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s Entry> + use<'s, 'n> {
+        let exact = self
+            .0
             .entries
             .iter()
-            .find(|entry| !entry.name.is_empty() && entry.name == name)
+            .filter(move |entry| !name.is_empty() && entry.name == name);
+        let kind = self
+            .0
+            .entries
+            .iter()
+            .filter(move |entry| entry.kind_name == name && entry.name != name);
+        exact.chain(kind)
     }
 
     /// With parameters of a mount path that the handler does not take filled from the request at hand.
@@ -214,14 +234,22 @@ impl Urls {
     fn path_to<H: 'static>(&self, values: Vec<String>, request: &Request) -> Result<String> {
         let handler = TypeId::of::<H>();
         let name = std::any::type_name::<H>();
+        let entries = || self.0.entries.iter().filter(|entry| entry.handlers.contains(&handler));
+        // Of a blueprint that is mounted twice, the instance that the request is in; of several patterns, one that takes as
+        // many values.
         let here = request.route().map(|route| route.blueprint.as_str());
-        let mut entries = self.0.entries.iter().filter(|entry| entry.handlers.contains(&handler));
-        // Of a blueprint that is mounted twice, the instance that the request is in.
-        let entry = entries
-            .clone()
-            .find(|entry| Some(entry.blueprint.as_str()) == here)
-            .or_else(|| entries.next())
-            .ok_or_else(|| Error::internal(format!("no route of the site has the handler `{name}`")))?;
+        let near = |entry: &&Entry| Some(entry.blueprint.as_str()) == here;
+        let fits = |entry: &&Entry| entry.pattern.params().count() == values.len();
+        let entry = entries()
+            .find(|entry| near(entry) && fits(entry))
+            .or_else(|| entries().find(near))
+            .or_else(|| entries().find(fits))
+            .or_else(|| entries().next())
+            .ok_or_else(|| {
+                Error::internal(format!(
+                    "no route of the site has the handler `{name}`; mount it by `.route(path, get(..))`"
+                ))
+            })?;
         let names: Vec<&str> = entry.pattern.params().collect();
         let from_here = names.len().checked_sub(values.len()).ok_or_else(|| {
             Error::internal(format!(
@@ -231,18 +259,192 @@ impl Urls {
         })?;
         let mut all = Vec::with_capacity(names.len());
         for name in &names[..from_here] {
-            match request.param(name) {
-                Some(value) => all.push(value.to_owned()),
+            all.push(match request.param(name) {
+                Some(value) => value.to_owned(),
+                None => return Err(missing(&entry.text, name)),
+            });
+        }
+        all.extend(values);
+        entry.fill(&all)
+    }
+}
+
+impl Entry {
+    #[track_caller]
+    fn fill(&self, values: &[String]) -> Result<String> {
+        if let Some(name) = self
+            .pattern
+            .params()
+            .zip(values)
+            .find_map(|(name, value)| value.is_empty().then_some(name))
+        {
+            return Err(missing(&self.text, name));
+        }
+        let path = self.pattern.fill(values);
+        // A first segment that is empty or a rest that begins with a slash would name another host.
+        match path.starts_with("//") {
+            true => Err(Error::internal(format!(
+                "a link to `{}` would be `{path}`, another host",
+                self.text
+            ))),
+            false => Ok(path),
+        }
+    }
+}
+
+#[track_caller]
+fn missing(route: &str, name: &str) -> Error {
+    Error::internal(format!("a link to `{route}` needs the parameter `{name}`"))
+}
+
+/// A link in the making; see [`Urls::link`].
+#[must_use = "a link becomes a text by `.build()`"]
+pub struct Url<'a> {
+    urls: &'a Urls,
+    name: String,
+    args: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+    anchor: String,
+    scheme: String,
+    external: bool,
+}
+
+impl Url<'_> {
+    /// A parameter of the pattern; one that the pattern does not have goes into the query string.
+    pub fn arg(mut self, name: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        self.args.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// A pair of the query string, even when the pattern has a parameter of this name.
+    pub fn query(mut self, name: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        self.query.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// What follows `#`.
+    pub fn anchor(mut self, anchor: impl Into<String>) -> Self {
+        self.anchor = anchor.into();
+        self
+    }
+
+    /// With scheme and host: the site's `server_name`, or the host of the request at hand.
+    pub fn external(mut self) -> Self {
+        self.external = true;
+        self
+    }
+
+    /// With this scheme, and so with a host.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.scheme = scheme.into();
+        self.external()
+    }
+
+    /// The text.
+    ///
+    /// # Errors
+    /// 500 when there is no such route, a parameter is missing, or no host is known.
+    #[track_caller]
+    pub fn build(self) -> Result<String> {
+        let here = current::with(|request| {
+            let blueprint = request.route().map(|route| route.blueprint.clone()).unwrap_or_default();
+            let params: Vec<(String, String)> = request
+                .params()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            (blueprint, params)
+        });
+        let (blueprint, params) = here.unwrap_or_default();
+        let given = |entry: &Entry, name: &str| {
+            let named = |list: &[(String, String)]| list.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+            // Parameters of the path that a blueprint is mounted at follow its pages around.
+            named(&self.args).or_else(|| {
+                (!blueprint.is_empty() && entry.blueprint == blueprint)
+                    .then(|| named(&params))
+                    .flatten()
+            })
+        };
+        let candidates: Vec<&Entry> = self.urls.named(&self.name).collect();
+        let Some(&first) = candidates.first() else {
+            return Err(self.unknown());
+        };
+        let complete = |entry: &&&Entry| entry.pattern.params().all(|name| given(entry, name).is_some());
+        let entry = candidates
+            .iter()
+            .filter(|entry| !blueprint.is_empty() && entry.blueprint == blueprint)
+            .find(complete)
+            .or_else(|| candidates.iter().find(complete))
+            .copied()
+            .unwrap_or(first);
+        let mut values = Vec::new();
+        for name in entry.pattern.params() {
+            match given(entry, name) {
+                Some(value) => values.push(value),
                 None => {
                     return Err(Error::internal(format!(
-                        "a link to `{}` needs the parameter `{name}`, which the request at hand does not have",
-                        entry.text
+                        "a link to the route `{}` (`{}`) needs the parameter `{name}`",
+                        self.name, entry.text
                     )));
                 }
             }
         }
-        all.extend(values);
-        Ok(entry.pattern.fill(&all))
+        let mut url = self.host()?;
+        url.push_str(&entry.fill(&values)?);
+        let of_pattern = |name: &str| entry.pattern.params().any(|param| param == name);
+        let extras: Vec<&(String, String)> = self
+            .args
+            .iter()
+            .filter(|(name, _)| !of_pattern(name))
+            .chain(&self.query)
+            .collect();
+        if !extras.is_empty() {
+            let pairs = extras.iter().map(|(name, value)| (name, value));
+            url.push('?');
+            url.push_str(
+                &form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(pairs)
+                    .finish(),
+            );
+        }
+        if !self.anchor.is_empty() {
+            url.push('#');
+            url.extend(percent_encoding::utf8_percent_encode(
+                &self.anchor,
+                crate::trie::SEGMENT,
+            ));
+        }
+        Ok(url)
+    }
+
+    /// `https://example.org`, or nothing.
+    #[track_caller]
+    fn host(&self) -> Result<String> {
+        if !self.external {
+            return Ok(String::new());
+        }
+        let here = current::with(|request| {
+            let host = request.host().map(str::to_owned);
+            (host, request.scheme())
+        });
+        let (request_host, request_scheme) = here.unwrap_or((None, "http"));
+        let host = self.urls.0.server_name.clone().or(request_host).ok_or_else(|| {
+            Error::internal("a link with a host is asked for outside of a request; name the host by `.server_name(..)`")
+        })?;
+        let scheme = if self.scheme.is_empty() {
+            request_scheme
+        } else {
+            &self.scheme
+        };
+        Ok(format!("{scheme}://{host}"))
+    }
+
+    #[track_caller]
+    fn unknown(&self) -> Error {
+        let mend = match demijohn_core::check::nearest(&self.name, self.urls.names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`routes` lists all names".to_owned(),
+        };
+        Error::internal(format!("no route `{}`; {mend}", self.name))
     }
 }
 

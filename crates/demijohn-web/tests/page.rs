@@ -1,10 +1,10 @@
 //! Pages from templates, through the test client.
 #![cfg(feature = "template")]
 
+use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
 use demijohn_template::{Context, Folder, Template, Value, context};
 use demijohn_web::http::StatusCode;
-use demijohn_core::settings::Sources;
 use demijohn_web::test::block_on;
 use demijohn_web::{Application, Blueprint, Page, Path, Ready, TemplatesExt, get, render};
 

@@ -1,8 +1,9 @@
 //! Routes: parameters, methods, slashes, blueprints, links.
 
+use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
 use demijohn_web::test::block_on;
-use demijohn_web::{Application, Blueprint, Json, Path, Query, Signed, Slug, State, any, get, post};
+use demijohn_web::{Application, Blueprint, Json, Path, Query, Signed, Slug, State, any, get, post, url_to};
 
 #[test]
 fn five_lines_answer() {
@@ -173,7 +174,7 @@ fn a_slash_at_the_end_is_canonical() {
                 .route("/{*rest}/", get(async |Path(_): Path<String>| "unreachable"))
         };
         // The last pattern is wrong, and building says so.
-        assert!(app().build(Default::default()).is_err());
+        assert!(app().build(Sources::none()).is_err());
         let app = || {
             Application::new()
                 .route("/projects/", get(async || "projects"))
@@ -217,7 +218,114 @@ fn blueprints_mount_under_a_path_with_parameters() {
         assert_eq!(client.get("/de/shop/show/7").await.text(), "7");
         assert_eq!(client.get("/de/shop/both/7").await.text(), "de 7");
         assert_eq!(client.get("/de/shop/b/x").await.text(), "inner");
+        let url = |name: &str| client.url_for(name, &[("lang", "de"), ("id", "7")]);
+        assert_eq!(url("shop.show").unwrap(), "/de/shop/show/7");
+        assert_eq!(url("shop:show").unwrap(), "/de/shop/show/7");
     });
+    block_on(async {
+        let child = Blueprint::new("child").route("/x", get(async || "x").name("handler"));
+        let parent = Blueprint::new("parent").mount("/b", child);
+        let client = Application::new().mount("/a", parent).test_client();
+        assert_eq!(client.get("/a/b/x").await.text(), "x");
+        assert_eq!(client.url_for("parent.child.handler", &[]).unwrap(), "/a/b/x");
+    });
+}
+
+#[test]
+fn links_by_name() {
+    covers!(
+        "flask.routing.url_for",
+        "flask.routing.url_for_missing",
+        "http.url.reverse",
+        "http.url.reverse_query_fragment"
+    );
+    let client = Application::new()
+        .route("/post/{id}", get(show).name("post"))
+        .route("/a/{pk}/", get(show).name("a"))
+        .route("/files/{*path}", get(async |Path(p): Path<String>| p).name("file"))
+        .test_client();
+    assert_eq!(client.url_for("post", &[("id", "7")]).unwrap(), "/post/7");
+    assert_eq!(
+        client.url_for("post", &[("id", "7"), ("q", "x/&ä")]).unwrap(),
+        "/post/7?q=x%2F%26%C3%A4"
+    );
+    assert_eq!(client.url_for("a", &[("pk", "3")]).unwrap(), "/a/3/");
+    assert_eq!(
+        client.url_for("file", &[("path", "a b/c?.txt")]).unwrap(),
+        "/files/a%20b/c%3F.txt"
+    );
+    let url = client
+        .urls()
+        .link("a")
+        .arg("pk", 3)
+        .query("q", "a b")
+        .anchor("f")
+        .build()
+        .unwrap();
+    assert_eq!(url, "/a/3/?q=a+b#f");
+    let missing = client.url_for("post", &[]).unwrap_err().to_string();
+    assert!(missing.contains("`post`") && missing.contains("`id`"), "{missing}");
+    let unknown = client.url_for("pots", &[]).unwrap_err().to_string();
+    assert!(unknown.contains("no route `pots`; did you mean `post`?"), "{unknown}");
+    let host = client.url_for("file", &[("path", "/evil")]).unwrap();
+    assert_eq!(host, "/files//evil");
+    let client = Application::new()
+        .route("/{*path}", get(async |Path(p): Path<String>| p).name("file"))
+        .test_client();
+    assert!(client.url_for("file", &[("path", "/evil.example")]).is_err());
+}
+
+#[test]
+fn links_with_a_host() {
+    covers!("flask.routing.url_for_external");
+    let client = Application::new()
+        .server_name("host")
+        .route("/path", get(async || "").name("path"))
+        .test_client();
+    let link = || client.urls();
+    assert_eq!(
+        link().link("path").scheme("https").anchor("top").build().unwrap(),
+        "https://host/path#top"
+    );
+    assert_eq!(link().link("path").external().build().unwrap(), "http://host/path");
+}
+
+#[test]
+fn instances_of_one_blueprint() {
+    covers!("flask.blueprint.multi_mount", "http.url.namespace");
+    async fn where_is(demijohn_web::State(_): demijohn_web::State<()>) -> demijohn_web::Result<String> {
+        let by_handler = url_to(where_is, ())?;
+        let urls =
+            demijohn_web::current::with(|request| demijohn_web::Urls::of(request).cloned()).expect("in a handler")?;
+        Ok(format!("{by_handler} {}", urls.url_for("polls:index", &[])?))
+    }
+    let polls = || Blueprint::new("polls").route("/", get(where_is).name("index"));
+    block_on(async {
+        let client = Application::new()
+            .state(())
+            .mount("/1", polls().named("a1"))
+            .mount("/2", polls().named("a2"))
+            .test_client();
+        assert_eq!(client.url_for("a1.index", &[]).unwrap(), "/1/");
+        assert_eq!(client.url_for("a2.index", &[]).unwrap(), "/2/");
+        assert_eq!(client.url_for("polls.index", &[]).unwrap(), "/1/");
+        assert_eq!(client.get("/1/").await.text(), "/1/ /1/");
+        assert_eq!(client.get("/2/").await.text(), "/2/ /2/");
+        let client = Application::new()
+            .state(())
+            .mount("/1", polls().named("a1"))
+            .mount("/0", polls())
+            .test_client();
+        assert_eq!(client.url_for("polls.index", &[]).unwrap(), "/0/");
+    });
+    let twice = Application::new()
+        .state(())
+        .mount("/1", polls())
+        .mount("/2", polls())
+        .build(Sources::none());
+    let findings = twice.err().expect("one name for two");
+    let told = |text: &str| findings.iter().any(|finding| finding.to_string().contains(text));
+    assert!(told("two blueprints are mounted under the name `polls`"), "{findings:?}");
 }
 
 #[test]
@@ -230,7 +338,7 @@ fn what_is_wrong_is_found_before_serving() {
         .route("/a/{b}", get(async || ""))
         .route("/c", get(show))
         .route("/d", get(needy))
-        .build(Default::default())
+        .build(Sources::none())
         .err()
         .expect("three errors");
     let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
