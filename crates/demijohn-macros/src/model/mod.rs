@@ -20,6 +20,9 @@ pub(crate) fn expand(args: TokenStream, input: &syn::DeriveInput) -> TokenStream
             let item = &model.item;
             quote!(#errors #item)
         }
-        (errors, None) => quote!(#errors #input),
+        (errors, None) => {
+            let item = parse::without_field_attributes(input);
+            quote!(#errors #item)
+        }
     }
 }

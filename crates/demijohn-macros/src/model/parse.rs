@@ -243,6 +243,17 @@ impl Model {
     }
 }
 
+/// The struct as the compiler may see it when it is no model.
+pub(crate) fn without_field_attributes(input: &DeriveInput) -> DeriveInput {
+    let mut item = input.clone();
+    if let Data::Struct(data) = &mut item.data {
+        for field in &mut data.fields {
+            field.attrs.retain(|attribute| !attribute.path().is_ident("field"));
+        }
+    }
+    item
+}
+
 fn primary_key(fields: &[Field], model: &Ident, faults: &mut Faults) -> Option<usize> {
     let marked: Vec<usize> = (0..fields.len()).filter(|&i| fields[i].options.primary_key).collect();
     if let [_, second, ..] = marked[..] {
