@@ -3,9 +3,11 @@
 use crate::check::{Checks, Finding};
 use crate::command::Commands;
 use crate::settings::Settings;
+use crate::{BoxFuture, Result};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 /// Something that a blueprint or the site takes in: models, an admin page, a database, a cache.
 ///
@@ -110,6 +112,24 @@ impl Site {
         self.steps.push((phase, Box::new(step)));
     }
 
+    /// Runs before the first request; an error keeps the site from serving.
+    pub fn on_start<F>(&mut self, hook: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let lifecycle: &mut Lifecycle = self.entry();
+        lifecycle.start.push(Box::new(move |site| Box::pin(hook(site))));
+    }
+
+    /// Runs when a server has finished its last request.
+    pub fn on_stop<F>(&mut self, hook: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let lifecycle: &mut Lifecycle = self.entry();
+        lifecycle.stop.push(Box::new(move |site| Box::pin(hook(site))));
+    }
+
     /// The settings, as read so far; in build steps they are complete.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -152,6 +172,31 @@ impl Site {
     /// Takes the bag out, for serving.
     pub fn into_bag(self) -> Bag {
         self.bag
+    }
+}
+
+/// What runs once before the first request and once after the last, in the order of registration.
+#[derive(Default)]
+pub struct Lifecycle {
+    /// Before a server takes its first connection (and before a test client's first request).
+    pub start: Vec<LifecycleHook>,
+    /// When a server has finished its last request.
+    pub stop: Vec<LifecycleHook>,
+}
+
+/// One of them, with what the site provides.
+pub type LifecycleHook = Box<dyn Fn(Arc<Bag>) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+impl Lifecycle {
+    /// Runs what is to run before the first request.
+    ///
+    /// # Errors
+    /// The first that failed: the site cannot serve.
+    pub async fn start(site: &Arc<Bag>) -> Result<()> {
+        for hook in site.get::<Lifecycle>().into_iter().flat_map(|l| &l.start) {
+            hook(site.clone()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -159,6 +159,7 @@ impl Part for Loader {
             }
         });
         site.settings_mut().declare(&DATABASE_URL);
+        site.on_start(|bag| async move { Loader::create_tables(&bag).await });
         site.on_build(Phase::Provide, |site| {
             let mut url: String = site.settings().value(&DATABASE_URL)?;
             if url.is_empty() {

@@ -325,7 +325,10 @@ fn instances_of_one_blueprint() {
         .build(Sources::none());
     let findings = twice.err().expect("one name for two");
     let told = |text: &str| findings.iter().any(|finding| finding.to_string().contains(text));
-    assert!(told("two blueprints are mounted under the name `polls`"), "{findings:?}");
+    assert!(
+        told("two blueprints are mounted under the name `polls`"),
+        "{findings:?}"
+    );
 }
 
 #[test]
