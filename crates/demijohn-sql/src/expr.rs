@@ -71,7 +71,7 @@ fn arity(op: &Op) -> usize {
         | Op::Sub
         | Op::Mul => 2,
         Op::Between => 3,
-        Op::In(items) => usize::from(*items) + 1,
+        Op::In(items) => *items as usize + 1,
         Op::Case(pairs) => 2 * usize::from(*pairs) + 1,
     }
 }
