@@ -70,16 +70,28 @@ macro_rules! models {
     ($($model:path),* $(,)?) => { [$(<$model as $crate::Model>::meta as fn() -> &'static $crate::meta::ModelMeta),*] };
 }
 
-/// A new row, field by field; `.save(&db)` inserts it.
+/// A new row, field by field; `.save(&db)` inserts it. `name` is short for `name: name`, as in struct literals.
 ///
 /// A misspelt field, a wrong type and a missing required field are compile errors.
 #[macro_export]
 macro_rules! new {
-    ($model:ident { $($field:ident : $value:expr),* $(,)? }) => {{
+    ($model:ident { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
         const _: () = $crate::check_required(<$model as $crate::Model>::REQUIRED, &[$(stringify!($field)),*]);
         let fields = <$model as $crate::Model>::fields();
         let mut draft = $crate::Draft::<$model>::empty();
-        $( draft.put(fields.$field.set($value)); )*
+        $( draft.put(fields.$field.set($crate::__value!($field $(, $value)?))); )*
         draft
     }};
+}
+
+/// The value of a field of [`new!`], or the variable of its name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __value {
+    ($field:ident) => {
+        $field
+    };
+    ($field:ident, $value:expr) => {
+        $value
+    };
 }

@@ -5,6 +5,26 @@ use demijohn_model::tape::{MAX_HOPS, Node, Op, Part, Path};
 use demijohn_model::value::{Kind, Value};
 use demijohn_model::{Error, Result};
 
+/// What can follow a field.
+const LOOKUPS: &[&str] = &[
+    "exact",
+    "iexact",
+    "contains",
+    "icontains",
+    "startswith",
+    "istartswith",
+    "endswith",
+    "iendswith",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "isnull",
+    "year",
+    "month",
+    "day",
+];
+
 /// A condition given as text, with the value of the request coerced to the field's type.
 ///
 /// Sensitive fields are refused, also through relations. What a request may filter by at all is for the caller to
@@ -56,7 +76,6 @@ pub fn resolve(meta: &'static ModelMeta, key: &str, value: Value) -> Result<Node
         "endswith" => Op::EndsWith { ignore_case: false },
         "iendswith" => Op::EndsWith { ignore_case: true },
         other => {
-            let known = "exact, iexact, contains, icontains, startswith, istartswith, endswith, iendswith, gt, gte, lt, lte, isnull, year, month, day";
             return Err(fail(format!(
                 "\"{other}\" is neither a transform nor a lookup (choices: {known})"
             )));
@@ -125,6 +144,12 @@ fn walk<'k>(meta: &'static ModelMeta, key: &'k str) -> Result<Target<'k>> {
             model = (relation.target)();
             continue;
         }
+        // Neither a field of the target nor something that can be done with the key: a misspelt field.
+        if let (Some(relation), Some(next)) = (relation, segments.peek())
+            && !LOOKUPS.contains(next)
+        {
+            return Err(fail(unknown(&(relation.target)(), next)));
+        }
         if let Some((index, field)) = model.field(segment) {
             if field.sensitive {
                 let message = format!(
@@ -141,20 +166,10 @@ fn walk<'k>(meta: &'static ModelMeta, key: &'k str) -> Result<Target<'k>> {
             });
         }
         if relation.is_some() {
-            return Err(fail(match segments.peek() {
-                Some(next) => unknown(
-                    &model
-                        .relations
-                        .iter()
-                        .find(|r| r.name == segment)
-                        .map_or(model, |r| (r.target)()),
-                    next,
-                ),
-                None => format!(
-                    "ends at the relation \"{segment}\" of {}; name a field of it",
-                    model.name
-                ),
-            }));
+            return Err(fail(format!(
+                "ends at the relation \"{segment}\" of {}; name a field of it",
+                model.name
+            )));
         }
         return Err(fail(unknown(&model, segment)));
     }
