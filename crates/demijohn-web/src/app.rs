@@ -1,7 +1,8 @@
 //! The site under assembly, and the site that serves.
 
 use crate::blueprint::Blueprint;
-use crate::dispatch::{Engine, Options, Way};
+use crate::commands;
+use crate::dispatch::{Engine, Lifecycle, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
@@ -25,6 +26,7 @@ pub struct Application {
     site: Site,
     options: Options,
     server_name: Option<String>,
+    lifecycle: Lifecycle,
     name: String,
     version: String,
 }
@@ -38,8 +40,11 @@ impl Default for Application {
 impl Application {
     /// A site without routes.
     pub fn new() -> Self {
+        let mut site = Site::new();
+        site.commands.add_from("web", commands::serve());
+        site.commands.add_from("web", commands::routes());
         Application {
-            site: Site::new(),
+            site,
             options: Options {
                 max_body_bytes: demijohn_core::request::DEFAULT_MAX_BODY_BYTES,
                 slash_redirect: Some(StatusCode::PERMANENT_REDIRECT),
@@ -49,6 +54,7 @@ impl Application {
                 debug: false,
             },
             server_name: None,
+            lifecycle: Lifecycle::default(),
             name: "site".to_owned(),
             version: String::new(),
         }
@@ -169,6 +175,24 @@ impl Application {
         self
     }
 
+    /// Runs before a server takes its first connection, with what the site provides; an error keeps it from serving.
+    pub fn on_start<F>(mut self, f: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = demijohn_core::Result<()>> + Send + 'static,
+    {
+        self.lifecycle.start.push(Box::new(move |site| Box::pin(f(site))));
+        self
+    }
+
+    /// Runs when a server has finished its last request.
+    pub fn on_stop<F>(mut self, f: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = demijohn_core::Result<()>> + Send + 'static,
+    {
+        self.lifecycle.stop.push(Box::new(move |site| Box::pin(f(site))));
+        self
+    }
+
     /// The site, for whoever assembles it by hand.
     pub fn site_mut(&mut self) -> &mut Site {
         &mut self.site
@@ -232,6 +256,7 @@ impl Application {
             middleware: site_middleware.unwrap_or_default(),
             teardowns: routes.teardowns.clone(),
             options,
+            lifecycle: self.lifecycle,
         });
         bag.insert(routes);
         let site = Arc::new(bag);

@@ -24,10 +24,14 @@ extern crate self as demijohn_web;
 
 mod app;
 mod blueprint;
+mod commands;
+pub mod conditional;
+mod cookie;
 pub mod current;
 mod dispatch;
 mod errors;
 mod fields;
+mod file;
 mod handler;
 mod hook;
 mod json;
@@ -41,12 +45,14 @@ mod route;
 mod routes;
 pub mod server;
 mod state;
+mod stream;
 pub mod test;
 mod trie;
 mod urls;
 
 pub use app::{Application, Ready};
 pub use blueprint::Blueprint;
+pub use cookie::{Cookie, SameSite};
 pub use demijohn_core::check::Finding;
 pub use demijohn_core::{
     Assemble, Bag, Body, BoxFuture, Error, Extract, Fault, Needs, Operation, Parameter, Part, Place, Rejection, Reply,
@@ -54,6 +60,7 @@ pub use demijohn_core::{
 };
 pub use dispatch::Next;
 pub use errors::ErrorMap;
+pub use file::{File, content_type, safe_join, secure_filename};
 pub use handler::Handler;
 pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
@@ -63,8 +70,9 @@ pub use page::{Page, TemplatesExt, render};
 pub use pairs::Pairs;
 pub use path::{FromPath, Path, PathArg, PathArgs, PathParam, Signed, Slug};
 pub use query::{Form, FromPairs, Query};
-pub use reply::{Html, Redirect, Text};
+pub use reply::{Html, Redirect, Respond, Text};
 pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
 pub use routes::{Listed, Routes, Routing};
 pub use state::State;
+pub use stream::{Sender, Streamed};
 pub use urls::{Link, Url, Urls, url_to};

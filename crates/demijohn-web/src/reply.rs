@@ -1,9 +1,11 @@
-//! Replies beyond plain values: HTML, text, redirects.
+//! Replies beyond plain values: HTML, text, redirects, and what is said about caching.
 
+use crate::urls::{Link, Urls};
 use demijohn_core::reply::content;
 use demijohn_core::{Body, Error, Operation, Reply, Request, Response, Result};
 use http::StatusCode;
-use http::header::{HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, HeaderValue, LOCATION, VARY};
+use std::time::SystemTime;
 
 /// HTML that is ready to send; nothing is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,30 +35,256 @@ impl<T: Into<Body> + Send> Reply for Text<T> {
     }
 }
 
-/// Sends the client to another address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Sends the client to another address: a path of this site, a route, or with [`Redirect::away`] another site.
+///
+/// ```
+/// use demijohn_web::{get, Application, Path, Redirect};
+///
+/// async fn post(Path(id): Path<i64>) -> String { id.to_string() }
+/// async fn newest() -> Redirect { Redirect::route(post, (7,)) }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().route("/newest", get(newest)).route("/post/{id}", get(post)).test_client();
+/// let response = client.get("/newest").await;
+/// assert_eq!((response.status().as_u16(), response.header("location")), (302, Some("/post/7")));
+/// # });
+/// ```
+///
+/// A target that came with the request (`?next=..`) goes through [`to`](Self::to): it refuses whatever a browser would
+/// take for another site.
+#[must_use = "a redirect is an answer: return it"]
 pub struct Redirect {
     status: StatusCode,
-    target: String,
+    target: Target,
+}
+
+enum Target {
+    /// A path or a reference within this site.
+    Here(String),
+    Away(String),
+    Route(Box<dyn FnOnce(&Urls) -> Result<String> + Send>),
 }
 
 impl Redirect {
-    /// 302: look there for now.
-    pub fn to(target: impl Into<String>) -> Self {
+    fn new(target: Target) -> Self {
         Redirect {
             status: StatusCode::FOUND,
-            target: target.into(),
+            target,
         }
+    }
+
+    /// 302 to a path of this site. Anything that leads elsewhere is answered with 400.
+    pub fn to(path: impl Into<String>) -> Self {
+        Self::new(Target::Here(path.into()))
+    }
+
+    /// 302 to the route of a handler; see [`url_to`](crate::url_to).
+    pub fn route<H, M, P>(handler: H, args: P) -> Self
+    where
+        H: Link<M, P> + Send,
+        M: 'static,
+        P: Send + 'static,
+    {
+        Self::new(Target::Route(Box::new(move |urls| urls.to(handler, args))))
+    }
+
+    /// 302 to the route of this name; see [`Urls::url_for`].
+    pub fn route_named(name: &str, args: &[(&str, &str)]) -> Self {
+        let name = name.to_owned();
+        let args: Vec<(String, String)> = args.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Self::new(Target::Route(Box::new(move |urls| {
+            let args: Vec<(&str, &str)> = args.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            urls.url_for(&name, &args)
+        })))
+    }
+
+    /// 302 to another site, by a whole address with http, https or ftp. Never hand it what a client sent.
+    pub fn away(address: impl Into<String>) -> Self {
+        Self::new(Target::Away(address.into()))
+    }
+
+    /// 301 in place of 302: for good, and the method may become GET.
+    pub fn permanent(self) -> Self {
+        self.status(StatusCode::MOVED_PERMANENTLY)
+    }
+
+    /// 303: look there with GET, after a form was handled.
+    pub fn see_other(self) -> Self {
+        self.status(StatusCode::SEE_OTHER)
+    }
+
+    /// 307: the same request again, there.
+    pub fn temporary(self) -> Self {
+        self.status(StatusCode::TEMPORARY_REDIRECT)
+    }
+
+    /// Any other status of a redirect, 308 for one.
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 }
 
 impl Reply for Redirect {
-    fn reply(self, _: &Request) -> Result<Response> {
+    fn reply(self, request: &Request) -> Result<Response> {
+        if !self.status.is_redirection() {
+            return Err(Error::internal(format!("{} is no status of a redirect", self.status)));
+        }
+        let target = match self.target {
+            Target::Here(path) if stays_here(&path) => path,
+            Target::Here(_) => return Err(Error::bad_request("the target of the redirect is not on this site")),
+            Target::Away(address) => {
+                let (scheme, rest) = address.split_once("://").unwrap_or_default();
+                let known = ["http", "https", "ftp"]
+                    .iter()
+                    .any(|known| scheme.eq_ignore_ascii_case(known));
+                if !known || rest.is_empty() || !is_plain(&address) {
+                    return Err(Error::bad_request(
+                        "the target of the redirect is no address of http, https or ftp",
+                    ));
+                }
+                address
+            }
+            Target::Route(make) => make(Urls::of(request)?)?,
+        };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
-        let target = HeaderValue::try_from(self.target)
-            .map_err(|e| Error::internal("the target of a redirect is no header value").with_source(e))?;
-        response.headers_mut().insert(LOCATION, target);
+        // What is no ASCII goes out percent-encoded, as browsers would do it.
+        let target: String = percent_encoding::utf8_percent_encode(&target, NON_ASCII).collect();
+        response.headers_mut().insert(LOCATION, HeaderValue::try_from(target)?);
         Ok(response)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.statuses.push((302, "look elsewhere"));
+    }
+}
+
+/// Encodes only what headers cannot carry: the encoder always takes what is beyond ASCII.
+const NON_ASCII: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+
+/// No control characters, white space at the ends, or back-slashes: what browsers strip or turn into something else.
+fn is_plain(target: &str) -> bool {
+    !target.chars().any(|c| c.is_control() || c == '\\') && target.trim() == target
+}
+
+/// True when a browser (WHATWG URL) resolves `target` to this site: no scheme, no `//host`, nothing it would rewrite
+/// into one.
+pub(crate) fn stays_here(target: &str) -> bool {
+    if !is_plain(target) || target.starts_with("//") {
+        return false;
+    }
+    match target.as_bytes().first() {
+        Some(b'/' | b'?' | b'#' | b'.') => true,
+        // `javascript:..`, `host:80`; a colon after a slash is part of a path.
+        Some(_) => {
+            let before_slash = target.split(['/', '?', '#']).next().unwrap_or_default();
+            !before_slash.contains(':')
+        }
+        None => false,
+    }
+}
+
+/// Changes that are usual on responses; handlers return a [`Response`], hooks are given one.
+///
+/// ```
+/// use demijohn_web::{get, Application, Error, Html, Reply, Request, Respond, Response};
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new()
+///     .route("/", get(async || "fresh").after(async |_: &mut Request, r: Response| r.never_cache()))
+///     .test_client();
+/// let response = client.get("/").await;
+/// assert!(response.header("cache-control").unwrap().contains("no-store"));
+/// # });
+/// ```
+pub trait Respond: Sized {
+    /// Sets a header in place of those of the same name.
+    ///
+    /// # Errors
+    /// 500 for what no header can hold, a line break for one.
+    fn with_header(self, name: &str, value: &str) -> Result<Self>;
+
+    /// Forbids every cache to keep it.
+    #[must_use]
+    fn never_cache(self) -> Self;
+
+    /// Says that the answer depends on this header of the request. Names that are there already are not repeated.
+    #[must_use]
+    fn vary(self, header: HeaderName) -> Self;
+}
+
+impl Respond for Response {
+    fn with_header(mut self, name: &str, value: &str) -> Result<Self> {
+        self.headers_mut()
+            .insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+        Ok(self)
+    }
+
+    fn never_cache(mut self) -> Self {
+        let headers = self.headers_mut();
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static("max-age=0, no-cache, no-store, must-revalidate, private"),
+        );
+        if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+            headers.insert(EXPIRES, now);
+        }
+        self
+    }
+
+    fn vary(mut self, header: HeaderName) -> Self {
+        let there: Vec<String> = self
+            .headers()
+            .get_all(VARY)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect();
+        if !there.iter().any(|name| name == "*" || *name == header.as_str()) {
+            self.headers_mut().append(VARY, HeaderValue::from(header));
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stays_here;
+
+    #[test]
+    fn targets_on_this_site() {
+        for target in [
+            "/",
+            "/x?next=http://a/",
+            "x/y",
+            "?q=1",
+            "#top",
+            "../up",
+            "/a:b",
+            "x/a:b",
+        ] {
+            assert!(stays_here(target), "{target}");
+        }
+        for target in [
+            "",
+            "//evil.example",
+            "\\\\evil.example",
+            "/\\evil.example",
+            "http://evil.example",
+            "https:evil.example",
+            "javascript:alert(1)",
+            "\t//evil.example",
+            " //evil.example",
+            "/\n/evil.example",
+            "/\t/evil.example",
+            "data:x",
+            "///evil.example",
+            "http:/\\evil.example",
+            "evil.example:80",
+        ] {
+            assert!(!stays_here(target), "{target:?}");
+        }
     }
 }

@@ -102,72 +102,77 @@ impl Bound {
     /// Serves until SIGTERM or SIGINT, then lets requests finish. A second signal ends the program at once.
     ///
     /// # Errors
-    /// When a runtime cannot be made.
+    /// When a runtime cannot be made, or a start hook fails.
     pub fn run(self, ready: &Ready) -> Result<()> {
-        let stop = Stop::new();
-        let handle = stop.clone();
-        self.run_until(ready, stop, move || async move {
-            signal().await;
-            handle.begin();
-            tokio::spawn(async {
-                signal().await;
-                tracing::warn!("second signal: ending at once");
-                std::process::exit(130);
-            });
-        })
+        let site = Arc::clone(ready.site());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(async {
+            let stop = Stop::new();
+            tokio::spawn(ended(stop.clone()));
+            self.serve(site, stop).await
+        });
+        // What hangs in blocking threads does not keep the program from ending.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        result
     }
 
-    /// Serves until `stop` begins; `watch` runs beside the first listener. For embedders and tests.
+    /// Serves a built site until `stop` begins: on this runtime, and on a thread of its own for each further worker.
     ///
     /// # Errors
-    /// When a runtime cannot be made.
-    pub fn run_until<W, F>(self, ready: &Ready, stop: Stop, watch: W) -> Result<()>
-    where
-        W: FnOnce() -> F + Send,
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// When a start hook fails, a thread cannot be made, or one panics.
+    pub async fn serve(self, site: Arc<Bag>, stop: Stop) -> Result<()> {
         let Bound { listeners, grace, .. } = self;
-        let site = ready.site();
-        let stop = &stop;
-        let mut watch = Some(watch);
-        std::thread::scope(|scope| {
-            let mut workers = Vec::new();
-            let mut here = None;
-            for (i, listener) in listeners.into_iter().enumerate() {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let listener = {
-                    let _inside = runtime.enter();
-                    TcpListener::from_std(listener)?
-                };
-                let work = {
-                    let (site, stop) = (Arc::clone(site), stop.clone());
-                    move || accept(listener, site, stop, grace)
-                };
-                match i {
-                    0 => here = Some((runtime, work)),
-                    _ => workers.push(
-                        std::thread::Builder::new()
-                            .name(format!("worker-{i}"))
-                            .spawn_scoped(scope, move || runtime.block_on(work()))?,
-                    ),
-                }
+        let hooks = &Engine::of(&site).lifecycle;
+        for start in &hooks.start {
+            start(Arc::clone(&site)).await?;
+        }
+        let mut listeners = listeners.into_iter();
+        let here = listeners.next().map(TcpListener::from_std).transpose()?;
+        let mut workers = Vec::new();
+        for (i, listener) in listeners.enumerate() {
+            let (site, stop) = (Arc::clone(&site), stop.clone());
+            let (done, finished) = tokio::sync::oneshot::channel();
+            std::thread::Builder::new()
+                .name(format!("worker-{}", i + 1))
+                .spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    let result = runtime.map_err(Error::from).and_then(|runtime| {
+                        runtime.block_on(async {
+                            let listener = TcpListener::from_std(listener)?;
+                            accept(listener, site, stop, grace).await;
+                            Ok(())
+                        })
+                    });
+                    let _ = done.send(result);
+                })?;
+            workers.push(finished);
+        }
+        if let Some(listener) = here {
+            accept(listener, Arc::clone(&site), stop, grace).await;
+        }
+        let mut result = Ok(());
+        for finished in workers {
+            let ended = finished
+                .await
+                .unwrap_or_else(|_| Err(Error::internal("a worker thread panicked")));
+            result = result.and(ended);
+        }
+        for end in &hooks.stop {
+            if let Err(error) = end(Arc::clone(&site)).await {
+                tracing::error!("a stop hook failed: {error}");
             }
-            if let (Some((runtime, work)), Some(watch)) = (here, watch.take()) {
-                runtime.block_on(async {
-                    tokio::spawn(watch());
-                    work().await;
-                });
-                // What hangs in blocking threads does not keep the program from ending.
-                runtime.shutdown_timeout(Duration::from_millis(100));
-            }
-            for worker in workers {
-                if worker.join().is_err() {
-                    return Err(Error::internal("a worker thread panicked"));
-                }
-            }
-            Ok(())
-        })
+        }
+        result
     }
+}
+
+/// Waits for a signal to end and begins the end; a second one ends the program at once.
+pub(crate) async fn ended(stop: Stop) {
+    signal().await;
+    stop.begin();
+    signal().await;
+    tracing::warn!("second signal: ending at once");
+    std::process::exit(130);
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -23,6 +23,31 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
+/// A request without a site, to call extractors, replies and helpers by hand.
+///
+/// # Panics
+/// When `target` is no target of a request.
+#[track_caller]
+pub fn request(method: Method, target: &str) -> demijohn_core::Request {
+    let request = http::Request::builder().method(method).uri(target).body(());
+    let (head, ()) = request.expect("a target of a request").into_parts();
+    demijohn_core::Request::new(head, Body::empty(), Arc::default(), None)
+}
+
+/// Runs `f` as if it were called by the handler of this request; see [`current`](crate::current).
+pub fn with_request<R>(request: &mut demijohn_core::Request, f: impl FnOnce() -> R) -> R {
+    let mut f = Some(f);
+    let mut once = std::pin::pin!(crate::current::lend(
+        request,
+        std::future::poll_fn(move |_| std::task::Poll::Ready(f.take().map(|f| f())))
+    ));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match once.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(Some(result)) => result,
+        _ => unreachable!("the future is ready at its first poll"),
+    }
+}
+
 /// Sends requests to a site and reads its answers.
 #[derive(Clone)]
 pub struct TestClient {

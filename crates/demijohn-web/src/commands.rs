@@ -1,0 +1,92 @@
+//! The commands `serve` and `routes`.
+
+use crate::routes::{Listed, Routes};
+use crate::server::{Serve, Stop, ended};
+use demijohn_core::command::{Arg, Command, builder, value_parser};
+use std::io::Write;
+use std::sync::Arc;
+
+pub(crate) fn serve() -> Command {
+    Command::new("serve")
+        .about("Serves the site")
+        .arg(
+            Arg::new("bind")
+                .long("bind")
+                .value_name("ADDR:PORT")
+                .help("where to listen; port 0 takes a free one (the setting BIND)"),
+        )
+        .arg(
+            Arg::new("workers")
+                .long("workers")
+                .value_name("N")
+                .value_parser(value_parser!(u16))
+                .help("runtimes, one thread each; 0 means one per core (the setting WORKERS)"),
+        )
+        .option_is_setting("bind", "BIND")
+        .option_is_setting("workers", "WORKERS")
+        .run(async |call| {
+            let settings = call.settings();
+            let bound = Serve::on(settings.bind().to_string())
+                .workers(settings.workers())
+                .bind()?;
+            // First of all lines, as programs wait for it to learn the port.
+            writeln!(call.out(), "http://{}/", shown(bound.address()))?;
+            call.out().flush()?;
+            let stop = Stop::new();
+            tokio::spawn(ended(stop.clone()));
+            bound.serve(Arc::clone(call.site()), stop).await
+        })
+}
+
+/// An address that a browser can open: `0.0.0.0` is none.
+fn shown(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+pub(crate) fn routes() -> Command {
+    Command::new("routes")
+        .about("Lists all routes with their methods, names and handlers")
+        .arg(
+            Arg::new("sort")
+                .long("sort")
+                .value_name("BY")
+                .value_parser(builder::PossibleValuesParser::new(["order", "name", "method", "path"]))
+                .default_value("order")
+                .help("what to sort by: order is that of declaration"),
+        )
+        .run(async |call| {
+            let mut list = call.provided::<Routes>()?.list();
+            let method = |listed: &Listed| listed.method.as_ref().map_or("ANY", |m| m.as_str()).to_owned();
+            match call.get::<String>("sort")?.as_str() {
+                "name" => list.sort_by(|a, b| a.name.cmp(&b.name)),
+                "method" => list.sort_by_key(method),
+                "path" => list.sort_by(|a, b| a.pattern.cmp(&b.pattern)),
+                _ => {}
+            }
+            let rows: Vec<[String; 4]> = list
+                .iter()
+                .map(|listed| {
+                    [
+                        method(listed),
+                        listed.pattern.clone(),
+                        listed.name.clone(),
+                        listed.handler.to_owned(),
+                    ]
+                })
+                .collect();
+            let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+            let (methods, paths, names) = (width(0), width(1), width(2));
+            let mut out = call.out();
+            for [method, path, name, handler] in &rows {
+                let line = format!("{method:methods$}  {path:paths$}  {name:names$}  {handler}");
+                writeln!(out, "{}", line.trim_end())?;
+            }
+            Ok(())
+        })
+}

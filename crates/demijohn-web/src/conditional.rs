@@ -1,0 +1,330 @@
+//! Conditional requests and ranges (RFC 9110, 13 and 14): what a header asks for, without any IO.
+
+use demijohn_core::{Body, Request, Response};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+};
+use http::{Method, StatusCode};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a representation is known by: an entity tag with its quotes (`"a"`, `W/"a"`), and when it was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// The entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// When it was last changed.
+    pub modified: Option<SystemTime>,
+}
+
+/// What the conditions of a request say about a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer as usual.
+    Go,
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not what the client thinks.
+    Failed,
+}
+
+impl Version {
+    /// A version by its tag; quotes are added.
+    pub fn tagged(tag: impl std::fmt::Display) -> Version {
+        Version {
+            etag: Some(format!("\"{tag}\"")),
+            modified: None,
+        }
+    }
+
+    /// Weighs `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in the order of RFC 9110, 13.2.2.
+    pub fn weigh(&self, method: &Method, headers: &HeaderMap) -> Verdict {
+        let safe = *method == Method::GET || *method == Method::HEAD;
+        if headers.contains_key(IF_MATCH) {
+            if !self.matches(headers, IF_MATCH, true) {
+                return Verdict::Failed;
+            }
+        } else if let (Some(since), Some(modified)) = (date(headers, IF_UNMODIFIED_SINCE), self.modified) {
+            if seconds(modified) > seconds(since) {
+                return Verdict::Failed;
+            }
+        }
+        if headers.contains_key(IF_NONE_MATCH) {
+            if self.matches(headers, IF_NONE_MATCH, false) {
+                return if safe { Verdict::NotModified } else { Verdict::Failed };
+            }
+        } else if let (true, Some(since), Some(modified)) = (safe, date(headers, IF_MODIFIED_SINCE), self.modified) {
+            if seconds(modified) <= seconds(since) {
+                return Verdict::NotModified;
+            }
+        }
+        Verdict::Go
+    }
+
+    fn matches(&self, headers: &HeaderMap, name: HeaderName, strong: bool) -> bool {
+        let lines = headers.get_all(name);
+        let mut tags = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(tags);
+        tags.any(|tag| match (&self.etag, tag) {
+            (_, "*") => true,
+            (None, _) => false,
+            (Some(own), tag) if strong => own == tag && !own.starts_with("W/"),
+            (Some(own), tag) => own.trim_start_matches("W/") == tag.trim_start_matches("W/"),
+        })
+    }
+
+    /// True when `If-Range` is absent or names this very version: only then a part may be sent.
+    fn range_holds(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(IF_RANGE) else {
+            return true;
+        };
+        let Ok(value) = value.to_str() else { return false };
+        match value.starts_with('"') {
+            true => self.etag.as_deref() == Some(value),
+            false => match (httpdate::parse_http_date(value), self.modified) {
+                (Ok(date), Some(modified)) => seconds(date) == seconds(modified),
+                _ => false,
+            },
+        }
+    }
+
+    /// Writes `ETag` and `Last-Modified`.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        if let Some(value) = self.etag.as_ref().and_then(|tag| HeaderValue::try_from(tag).ok()) {
+            headers.insert(ETAG, value);
+        }
+        if let Some(value) = self
+            .modified
+            .and_then(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)).ok())
+        {
+            headers.insert(LAST_MODIFIED, value);
+        }
+    }
+}
+
+/// The tags of a list, with their quotes; commas inside of quotes are part of a tag.
+fn tags(line: &str) -> Vec<&str> {
+    let mut tags = Vec::new();
+    let (mut start, mut quoted) = (0, false);
+    for (i, byte) in line.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                tags.push(line[start..i].trim());
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    tags.push(line[start..].trim());
+    tags
+}
+
+fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+/// Dates of HTTP have whole seconds.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// Makes a ready answer conditional: gives it an entity tag of its content where it has none, and answers 304 or 412 where
+/// the request's conditions say so. Streams and answers other than 200 stay as they are.
+///
+/// ```
+/// use demijohn_web::{conditional, get, Application, Request, Response};
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new()
+///     .route("/", get(async || "text"))
+///     .after(async |request: &mut Request, response: Response| conditional::apply(request, response))
+///     .test_client();
+/// let tag = client.get("/").await.header("etag").unwrap().to_owned();
+/// let again = client.get("/").header("if-none-match", &tag).await;
+/// assert_eq!((again.status().as_u16(), again.text()), (304, ""));
+/// # });
+/// ```
+pub fn apply(request: &Request, mut response: Response) -> Response {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    if !response.headers().contains_key(ETAG) {
+        let Some(bytes) = response.body().as_bytes() else {
+            return response;
+        };
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let tag = format!("\"{:016x}-{:x}\"", hasher.finish(), bytes.len());
+        if let Ok(value) = HeaderValue::try_from(tag) {
+            response.headers_mut().insert(ETAG, value);
+        }
+    }
+    let text = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    let version = Version {
+        etag: text(ETAG),
+        modified: text(LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok()),
+    };
+    match version.weigh(request.method(), request.headers()) {
+        Verdict::Go => response,
+        Verdict::NotModified => bodiless(response, StatusCode::NOT_MODIFIED),
+        Verdict::Failed => bodiless(response, StatusCode::PRECONDITION_FAILED),
+    }
+}
+
+/// The same answer with this status and no body.
+pub(crate) fn bodiless(mut response: Response, status: StatusCode) -> Response {
+    *response.status_mut() = status;
+    *response.body_mut() = Body::empty();
+    for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_RANGE] {
+        response.headers_mut().remove(name);
+    }
+    response
+}
+
+/// What a `Range` header asks of something `length` bytes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it: nothing was asked, or nothing that is understood.
+    Whole,
+    /// These bytes, first and last.
+    Bytes(u64, u64),
+    /// 416: nothing of it is there.
+    Unsatisfiable,
+}
+
+/// Reads the `Range` header. Of several ranges the whole is sent, as RFC 9110 allows: they cost much and nobody asks for them.
+pub fn part(version: &Version, method: &Method, headers: &HeaderMap, length: u64) -> Part {
+    let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
+        return Part::Whole;
+    };
+    if *method != Method::GET || !version.range_holds(headers) {
+        return Part::Whole;
+    }
+    parse_range(range, length)
+}
+
+fn parse_range(range: &str, length: u64) -> Part {
+    let Some(spec) = range.strip_prefix("bytes=") else {
+        return Part::Whole;
+    };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Part::Whole;
+    };
+    let number = |text: &str| match !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        // What is beyond 64 bits is beyond every file.
+        true => Some(text.parse().unwrap_or(u64::MAX)),
+        false => None,
+    };
+    match (first, last) {
+        ("", last) => match number(last) {
+            None => Part::Whole,
+            Some(0) => Part::Unsatisfiable,
+            Some(_) if length == 0 => Part::Unsatisfiable,
+            Some(count) => Part::Bytes(length.saturating_sub(count), length - 1),
+        },
+        (first, last) => {
+            let end = if last.is_empty() { Some(u64::MAX) } else { number(last) };
+            match (number(first), end) {
+                (Some(first), Some(last)) if first <= last => match first < length {
+                    true => Part::Bytes(first, last.min(length - 1)),
+                    false => Part::Unsatisfiable,
+                },
+                _ => Part::Whole,
+            }
+        }
+    }
+}
+
+/// Writes status and headers for a part of something `length` bytes long; gives the first byte and the count to send.
+pub(crate) fn write_part(response: &mut Response, part: Part, length: u64) -> Option<(u64, u64)> {
+    response
+        .headers_mut()
+        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    match part {
+        Part::Whole => Some((0, length)),
+        Part::Bytes(first, last) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            if let Ok(value) = HeaderValue::try_from(format!("bytes {first}-{last}/{length}")) {
+                response.headers_mut().insert(CONTENT_RANGE, value);
+            }
+            Some((first, last - first + 1))
+        }
+        Part::Unsatisfiable => {
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            response.headers_mut().remove(CONTENT_TYPE);
+            if let Ok(value) = HeaderValue::try_from(format!("bytes */{length}")) {
+                response.headers_mut().insert(CONTENT_RANGE, value);
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Verdict, Version, parse_range};
+    use http::{HeaderMap, Method};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[track_caller]
+    fn check(method: Method, header: (&'static str, &str), expected: Verdict) {
+        let version = Version {
+            etag: Some("\"a\"".into()),
+            modified: Some(UNIX_EPOCH + Duration::from_millis(1_000_500)),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header.0, header.1.parse().unwrap());
+        assert_eq!(version.weigh(&method, &headers), expected, "{header:?}");
+    }
+
+    #[test]
+    fn conditions() {
+        check(Method::GET, ("if-none-match", "\"a\""), Verdict::NotModified);
+        check(Method::GET, ("if-none-match", "\"b, \", W/\"a\""), Verdict::NotModified);
+        check(Method::GET, ("if-none-match", "*"), Verdict::NotModified);
+        check(Method::GET, ("if-none-match", "\"b\""), Verdict::Go);
+        check(Method::PUT, ("if-none-match", "*"), Verdict::Failed);
+        check(Method::PUT, ("if-match", "\"a\""), Verdict::Go);
+        check(Method::PUT, ("if-match", "\"b\""), Verdict::Failed);
+        check(Method::PUT, ("if-match", "W/\"a\""), Verdict::Failed);
+        check(
+            Method::GET,
+            ("if-modified-since", "Thu, 01 Jan 1970 00:16:40 GMT"),
+            Verdict::NotModified,
+        );
+        check(
+            Method::GET,
+            ("if-modified-since", "Thu, 01 Jan 1970 00:16:39 GMT"),
+            Verdict::Go,
+        );
+        check(Method::GET, ("if-modified-since", "yesterday"), Verdict::Go);
+        check(
+            Method::PUT,
+            ("if-unmodified-since", "Thu, 01 Jan 1970 00:16:39 GMT"),
+            Verdict::Failed,
+        );
+    }
+
+    #[test]
+    fn ranges() {
+        let cases = [
+            ("bytes=0-3", Part::Bytes(0, 3)),
+            ("bytes=8-", Part::Bytes(8, 9)),
+            ("bytes=-3", Part::Bytes(7, 9)),
+            ("bytes=-30", Part::Bytes(0, 9)),
+            ("bytes=0-99999999999999999999999", Part::Bytes(0, 9)),
+            ("bytes=10-", Part::Unsatisfiable),
+            ("bytes=-0", Part::Unsatisfiable),
+            ("bytes=3-1", Part::Whole),
+            ("bytes=a-b", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("bytes=+1-2", Part::Whole),
+            ("lines=0-3", Part::Whole),
+        ];
+        for (range, expected) in cases {
+            assert_eq!(parse_range(range, 10), expected, "{range}");
+        }
+        assert_eq!(parse_range("bytes=-1", 0), Part::Unsatisfiable);
+    }
+}
