@@ -77,7 +77,8 @@ pub fn resolve(meta: &'static ModelMeta, key: &str, value: Value) -> Result<Node
         "iendswith" => Op::EndsWith { ignore_case: true },
         other => {
             return Err(fail(format!(
-                "\"{other}\" is neither a transform nor a lookup (choices: {known})"
+                "\"{other}\" is neither a transform nor a lookup (choices: {})",
+                LOOKUPS.join(", ")
             )));
         }
     };
