@@ -75,6 +75,7 @@ pub struct Command {
     settings: Vec<(&'static str, &'static str)>,
     action: Option<Action>,
     unchecked: bool,
+    without_site: bool,
     /// The blueprint that it came from.
     owner: String,
 }
@@ -92,6 +93,7 @@ impl Command {
             settings: Vec::new(),
             action: None,
             unchecked: false,
+            without_site: false,
             owner: String::new(),
         }
     }
@@ -174,6 +176,13 @@ impl Command {
         self
     }
 
+    /// Runs even when the site cannot be built, with what settings there are and nothing provided.
+    #[must_use]
+    pub fn without_site(mut self) -> Self {
+        self.without_site = true;
+        self.unchecked()
+    }
+
     /// What it does.
     #[must_use]
     pub fn run<F, Fut>(mut self, action: F) -> Self
@@ -244,7 +253,12 @@ pub struct Program {
 impl Program {
     /// A program of these commands, without a site: for tests of commands.
     pub fn new(commands: Commands) -> Arc<Self> {
-        Arc::new(Program {
+        Arc::new(Program::of(commands))
+    }
+
+    /// The same, to fill in.
+    pub fn of(commands: Commands) -> Self {
+        Program {
             name: "program".to_owned(),
             version: String::new(),
             commands,
@@ -252,7 +266,7 @@ impl Program {
             site: Arc::default(),
             settings: Settings::new(),
             findings: Vec::new(),
-        })
+        }
     }
 
     /// Parses arguments (without the program's name) and runs the command; gives the exit code.

@@ -14,6 +14,7 @@
 pub mod body;
 pub mod check;
 pub mod command;
+mod configure;
 pub mod error;
 pub mod extract;
 pub mod reply;
@@ -22,6 +23,7 @@ pub mod settings;
 pub mod site;
 
 pub use body::Body;
+pub use configure::Configure;
 pub use error::{BoxError, Error, Fault, Place, Result};
 pub use extract::{Extract, Needs, Operation, Parameter, Rejection};
 pub use reply::{Reply, Response};

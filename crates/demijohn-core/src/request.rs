@@ -301,8 +301,8 @@ impl Request {
     pub async fn bytes(&mut self) -> Result<Bytes> {
         let limit = self.max_body_bytes;
         match &mut self.body {
-            BodyState::Buffered(bytes) => return Ok(bytes.clone()),
-            BodyState::Taken => return Err(Error::internal("the body was already taken as a stream")),
+            BodyState::Buffered(bytes) => Ok(bytes.clone()),
+            BodyState::Taken => Err(Error::internal("the body was already taken as a stream")),
             BodyState::Unread(body) => {
                 let bytes = collect(std::mem::take(body), limit).await;
                 match bytes {
@@ -349,10 +349,8 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
             format!("the body is larger than {limit} bytes"),
         )
     };
-    if let Some(bytes) = body.as_bytes() {
-        if bytes.len() > limit {
-            return Err(too_large());
-        }
+    if body.as_bytes().is_some_and(|bytes| bytes.len() > limit) {
+        return Err(too_large());
     }
     if http_body::Body::size_hint(&body).lower() > limit as u64 {
         return Err(too_large());

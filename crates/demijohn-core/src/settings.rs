@@ -299,17 +299,17 @@ impl Settings {
     /// where the default is `None`.
     #[track_caller]
     pub fn set_default(&mut self, name: &str, value: impl Serialize) {
-        let origin = Origin::Code(Location::caller());
+        // Maps whose keys are no texts become nothing: the reader will say what it misses.
+        self.default_from(
+            name,
+            serde_json::to_value(value).unwrap_or_default(),
+            Location::caller(),
+        );
+    }
+
+    pub(crate) fn default_from(&mut self, name: &str, json: serde_json::Value, at: &'static Location<'static>) {
         let path = tree::path(name);
-        let json = serde_json::to_value(value);
-        let node = match json {
-            Ok(json) => Node::from_json(json, &origin),
-            // Maps whose keys are no texts: the reader will say what it misses.
-            Err(_) => Node {
-                value: Value::Null,
-                origin,
-            },
-        };
+        let node = Node::from_json(json, &Origin::Code(at));
         let check: fn(&str, Option<&Node>) -> Vec<Misfit> = match &node.value {
             Value::Bool(_) => misfits::<Option<bool>>,
             Value::Number(n) if n.is_f64() => misfits::<Option<f64>>,

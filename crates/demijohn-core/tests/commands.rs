@@ -1,5 +1,7 @@
 //! Commands and checks: arguments, help, exit codes, and what is captured.
 
+#![allow(clippy::unwrap_used)]
+
 use demijohn_core::check::{Checks, Finding};
 use demijohn_core::command::{
     Arg, ArgAction, Command, Commands, Outcome, Program, Runner, Style, builder, call_command, value_parser,

@@ -1,5 +1,7 @@
 //! Settings: who wins, what is told when something does not fit, and what production refuses.
 
+#![allow(clippy::unwrap_used)]
+
 use demijohn_core::check::{Finding, Level};
 use demijohn_core::settings::{Key, Origin, Secret, Settings, Sources};
 use demijohn_covers::covers;

@@ -193,6 +193,11 @@ impl Application {
         self
     }
 
+    /// What [`program`](Self::program) said.
+    pub fn name_and_version(&self) -> (String, String) {
+        (self.name.clone(), self.version.clone())
+    }
+
     /// The site, for whoever assembles it by hand.
     pub fn site_mut(&mut self) -> &mut Site {
         &mut self.site

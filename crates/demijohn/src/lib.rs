@@ -1,1 +1,42 @@
-//! Demijohn.
+//! Demijohn is a web framework: as small as Flask, as much as Django.
+//!
+//! ```no_run
+//! use demijohn::prelude::*;
+//!
+//! fn main() -> ExitCode {
+//!     App::new().route("/", get(async || "Hello, World!")).run()
+//! }
+//! ```
+//!
+//! `cargo run` serves it on <http://127.0.0.1:8000/>. The program is its own management command: `cargo run -- help` lists
+//! what it can do, `cargo run -- check` examines it, `cargo run -- routes` lists what it answers.
+//!
+//! - [`App`] is the site; [`Blueprint`] is a reusable part of one.
+//! - Handlers are async functions. Their arguments are extractors: [`Path`](web::Path), [`Query`](web::Query), [`Json`](web::Json),
+//!   [`Form`](web::Form), [`State`](web::State), ..; what they return is a [`Reply`](web::Reply).
+//! - [`settings`] come from code, `settings.toml`, `.env` and the environment, and know where they came from.
+//! - [`command`] is for commands of your own, [`check`] for checks of your own, [`test`] for tests of a site.
+//!
+//! # Features
+//! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set.
+
+// Macros name one path, `::demijohn`, in our own crate too.
+extern crate self as demijohn;
+
+mod app;
+mod batteries;
+mod log;
+pub mod prelude;
+mod routes;
+mod run;
+mod serve;
+pub mod test;
+
+pub use app::App;
+pub use demijohn_core::{Assemble, Configure, Error, Part, Result, Settings, Site, check, command, http, settings};
+pub use demijohn_web as web;
+pub use demijohn_web::Blueprint;
+
+/// What macros need; no part of the promised surface.
+#[doc(hidden)]
+pub mod __private {}

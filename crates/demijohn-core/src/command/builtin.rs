@@ -96,7 +96,7 @@ fn settings() -> Command {
                 .value_parser(value_parser!(String))
                 .help("Only these"),
         )
-        .unchecked()
+        .without_site()
         .run(async |call: Call| {
             let names: Vec<String> = call.all("name")?;
             let rows = call.settings().rows();
@@ -134,7 +134,7 @@ fn is_or_holds(name: &str, row: &str) -> bool {
 fn version() -> Command {
     Command::new("version")
         .about("Prints the version of the program")
-        .unchecked()
+        .without_site()
         .run(async |call: Call| {
             let program = call.program();
             writeln!(call.out(), "{} {}", program.name, program.version)?;

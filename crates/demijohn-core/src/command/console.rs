@@ -128,6 +128,13 @@ impl Console {
         let _ = writeln!(self.err(), "{text}");
     }
 
+    /// Prints a line on standard output.
+    pub fn say(&self, text: &str) {
+        let mut out = self.out();
+        let _ = writeln!(out, "{text}");
+        let _ = out.flush();
+    }
+
     pub(super) fn flush(&self) {
         let _ = self.out().flush();
         let _ = self.err().flush();

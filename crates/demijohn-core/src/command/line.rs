@@ -23,6 +23,8 @@ pub struct Parsed {
     pub(super) choices: Vec<(String, Vec<String>)>,
     /// Runs even when checks find errors.
     pub unchecked: bool,
+    /// Runs even when the site cannot be built.
+    pub without_site: bool,
     settings_file: Option<PathBuf>,
     /// Option, setting, value.
     settings: Vec<(&'static str, &'static str, String)>,
@@ -150,6 +152,7 @@ impl Commands {
                 action: command.action.clone(),
                 choices: command.choices.clone(),
                 unchecked: command.unchecked,
+                without_site: command.without_site,
                 matches: inner,
             });
         }
@@ -160,7 +163,7 @@ impl Commands {
             .bin_name(name.to_owned())
             .subcommand_required(true)
             .disable_version_flag(version.is_empty())
-            .help_template("{usage-heading} {usage}\n\n{after-help}\n\nOptions:\n{options}")
+            .help_template("{usage-heading} {usage}{after-help}\n\nOptions:\n{options}")
             .after_help(self.list())
             .arg(
                 Arg::new("settings")

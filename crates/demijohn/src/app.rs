@@ -1,0 +1,174 @@
+//! The site.
+
+use crate::batteries::Batteries;
+use demijohn_core::settings::Sources;
+use demijohn_core::{Assemble, Error, Part, Reply, Request, Site, check::Finding};
+use demijohn_web::http::StatusCode;
+use demijohn_web::test::TestClient;
+use demijohn_web::{AfterFn, Application, BeforeFn, Blueprint, ErrorFn, HookAnswer, MiddlewareFn, Ready, Route};
+
+/// A site: routes and blueprints, hooks, settings, commands, and whatever the enabled features bring.
+///
+/// Built up by value, and then [`run`](App::run): it is its own management command.
+///
+/// ```
+/// use demijohn::prelude::*;
+///
+/// async fn hello(Path(name): Path<String>, settings: State<Shop>) -> String {
+///     format!("Hello, {name}! Prices are in {}.", settings.currency)
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Shop {
+///     currency: String,
+/// }
+///
+/// fn app() -> App {
+///     App::new()
+///         .route("/hello/{name}", get(hello))
+///         .settings::<Shop>("shop")
+///         .setting("shop.currency", "EUR")
+///         .command(Command::new("greet").about("Says hello"), async |call| {
+///             use std::io::Write;
+///             writeln!(call.out(), "hello")?;
+///             Ok(())
+///         })
+/// }
+/// # demijohn::test::block_on(async {
+/// assert_eq!(app().test_client().get("/hello/Ann").await.text(), "Hello, Ann! Prices are in EUR.");
+/// # });
+/// ```
+///
+/// Settings, commands and checks come by [`Configure`](crate::Configure), which the prelude has.
+#[must_use = "a site does nothing until it runs"]
+pub struct App {
+    pub(crate) web: Application,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        App::new()
+    }
+}
+
+impl App {
+    /// A site without routes, with the batteries of the enabled features.
+    pub fn new() -> Self {
+        App {
+            web: Application::new()
+                .program(program_name(), format!("(demijohn {})", env!("CARGO_PKG_VERSION")))
+                .with(Batteries),
+        }
+    }
+
+    fn map(self, change: impl FnOnce(Application) -> Application) -> Self {
+        App { web: change(self.web) }
+    }
+
+    /// The version that the command `version` prints: `.version(env!("CARGO_PKG_VERSION"))`.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.map(|web| web.program(program_name(), version))
+    }
+
+    /// Answers a path: `"/post/{id}"`, `"/files/{*path}"`; see [`Application::route`].
+    pub fn route(self, path: &str, route: Route) -> Self {
+        self.map(|web| web.route(path, route))
+    }
+
+    /// Mounts a blueprint under a path; see [`Application::mount`].
+    pub fn mount(self, path: &str, blueprint: Blueprint) -> Self {
+        self.map(|web| web.mount(path, blueprint))
+    }
+
+    /// Gives all requests a shared value, which handlers take as `State<T>`.
+    pub fn state<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.map(|web| web.state(value))
+    }
+
+    /// Runs before the handlers, after the route was found; see [`Application::before`].
+    pub fn before<R: HookAnswer + 'static>(self, hook: impl for<'a> BeforeFn<'a, R>) -> Self {
+        self.map(|web| web.before(hook))
+    }
+
+    /// Runs on every response, the hook that was added last first; see [`Application::after`].
+    pub fn after<R: Reply + 'static>(self, hook: impl for<'a> AfterFn<'a, R>) -> Self {
+        self.map(|web| web.after(hook))
+    }
+
+    /// Runs around everything, before the route is found; see [`Application::middleware`].
+    pub fn middleware<R: Reply + 'static>(self, middleware: impl for<'a> MiddlewareFn<'a, R>) -> Self {
+        self.map(|web| web.middleware(middleware))
+    }
+
+    /// Runs when a request is done with, however it ended.
+    pub fn teardown(self, hook: impl Fn(&mut Request) + Send + Sync + 'static) -> Self {
+        self.map(|web| web.teardown(hook))
+    }
+
+    /// Answers errors that are, or are caused by, an `E`.
+    pub fn on_error<E, R>(self, handler: impl for<'a> ErrorFn<'a, E, R>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        R: Reply + 'static,
+    {
+        self.map(|web| web.on_error(handler))
+    }
+
+    /// Answers errors of this status.
+    pub fn error_page<R: Reply + 'static>(
+        self,
+        status: StatusCode,
+        handler: impl for<'a> ErrorFn<'a, Error, R>,
+    ) -> Self {
+        self.map(|web| web.error_page(status, handler))
+    }
+
+    /// Answers all errors that have no page of their own.
+    pub fn error_pages<R: Reply + 'static>(self, handler: impl for<'a> ErrorFn<'a, Error, R>) -> Self {
+        self.map(|web| web.error_pages(handler))
+    }
+
+    /// Anything else that the web floor has: `.web(|web| web.slash_redirect(None))`.
+    pub fn web(self, change: impl FnOnce(Application) -> Application) -> Self {
+        self.map(change)
+    }
+
+    /// The site under assembly, for whoever assembles it by hand.
+    pub fn site_mut(&mut self) -> &mut Site {
+        self.web.site_mut()
+    }
+
+    /// Builds the site with settings from these sources, and checks routes and what handlers need.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each finding with its mend.
+    pub fn build(self, sources: Sources) -> Result<Ready, Vec<Finding>> {
+        self.web.build(sources)
+    }
+
+    /// A client that sends requests through the dispatch of the server, without a socket; the settings are those of
+    /// the code, nothing of the environment.
+    ///
+    /// # Panics
+    /// When the site has errors; the message lists them.
+    #[track_caller]
+    pub fn test_client(self) -> TestClient {
+        self.web.test_client()
+    }
+}
+
+impl Assemble for App {
+    fn with(self, part: impl Part) -> Self {
+        self.map(|web| web.with(part))
+    }
+}
+
+/// What the program was called as, for its usage.
+fn program_name() -> String {
+    let first = std::env::args_os().next().unwrap_or_default();
+    let stem = std::path::Path::new(&first).file_stem().unwrap_or_default();
+    match stem.to_string_lossy() {
+        name if name.is_empty() => "site".to_owned(),
+        name => name.into_owned(),
+    }
+}

@@ -1,0 +1,73 @@
+//! `App::run`: the program as its own management command.
+
+use crate::app::App;
+use crate::{log, serve};
+use demijohn_core::check::Report;
+use demijohn_core::command::{Console, Parsed, Program};
+use demijohn_core::settings::Sources;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+impl App {
+    /// Does what the command line says: serves when it says nothing.
+    ///
+    /// Settings are read from the working folder and the environment; see [`settings`](crate::settings). Exit codes are 0, 1
+    /// for failure, 2 for a command line that is wrong. A panic hook is set that logs one line, and a log is set up
+    /// ([`LOG`](crate::log)) unless the program has one already.
+    #[must_use = "return it from `main`"]
+    pub fn run(self) -> ExitCode {
+        ExitCode::from(self.run_args(std::env::args_os().skip(1).collect()))
+    }
+
+    fn run_args(mut self, args: Vec<std::ffi::OsString>) -> u8 {
+        let mut console = Console::process();
+        let (name, version) = self.web.name_and_version();
+        let commands = self.site_mut().commands.clone();
+        let parsed = match commands.parse(&name, &version, args, &console) {
+            Ok(parsed) => parsed,
+            Err(usage) => return usage.print(&console),
+        };
+        if parsed.no_color() {
+            console = console.plain();
+        }
+        let sources = parsed.sources(Sources::process());
+        // The log is there before anything is built; building reads the same sources again, with all declarations in.
+        let settings = self.site_mut().settings_mut();
+        settings.load(sources.clone());
+        let settings = settings.clone();
+        let log = log::start(&settings, &console);
+        let code = match self.build(sources) {
+            Ok(ready) if parsed.path == [serve::NAME] => serve::serve(&ready, &console),
+            Ok(ready) => run_command(ready.program(), &parsed, console),
+            Err(findings) => {
+                let report = Report::new(findings, &[]);
+                console.problem(&report.to_string());
+                match parsed.without_site {
+                    false => 1,
+                    true => {
+                        let program = Program {
+                            name,
+                            version,
+                            settings,
+                            ..Program::of(commands)
+                        };
+                        run_command(&Arc::new(program), &parsed, console)
+                    }
+                }
+            }
+        };
+        log.finish();
+        code
+    }
+}
+
+fn run_command(program: &Arc<Program>, parsed: &Parsed, console: Console) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(program.run(parsed, Arc::new(console))),
+        Err(error) => {
+            console.error(&format!("the system gives nothing to run on: {error}"));
+            1
+        }
+    }
+}
