@@ -2,10 +2,11 @@
 
 use crate::batteries::Batteries;
 use demijohn_core::settings::Sources;
-use demijohn_core::{Assemble, Error, Part, Reply, Request, Site, check::Finding};
+use demijohn_core::{Assemble, Bag, Error, Part, Reply, Request, Result, Site, check::Finding};
 use demijohn_web::http::StatusCode;
 use demijohn_web::test::TestClient;
 use demijohn_web::{AfterFn, Application, BeforeFn, Blueprint, ErrorFn, HookAnswer, MiddlewareFn, Ready, Route};
+use std::sync::Arc;
 
 /// A site: routes and blueprints, hooks, settings, commands, and whatever the enabled features bring.
 ///
@@ -126,6 +127,22 @@ impl App {
     /// Answers all errors that have no page of their own.
     pub fn error_pages<R: Reply + 'static>(self, handler: impl for<'a> ErrorFn<'a, Error, R>) -> Self {
         self.map(|web| web.error_pages(handler))
+    }
+
+    /// Runs before a server takes its first connection, with what the site provides; an error keeps it from serving.
+    pub fn on_start<F>(self, hook: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.map(|web| web.on_start(hook))
+    }
+
+    /// Runs when a server has finished its last request.
+    pub fn on_stop<F>(self, hook: impl Fn(Arc<Bag>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.map(|web| web.on_stop(hook))
     }
 
     /// Anything else that the web floor has: `.web(|web| web.slash_redirect(None))`.
