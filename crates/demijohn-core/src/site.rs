@@ -3,7 +3,7 @@
 use crate::check::{Checks, Finding};
 use crate::command::Commands;
 use crate::settings::Settings;
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Error, Result};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -197,6 +197,15 @@ impl Lifecycle {
             hook(site.clone()).await?;
         }
         Ok(())
+    }
+
+    /// Runs what is to run after the last request; what failed is told, and keeps nothing else from running.
+    pub async fn stop(site: &Arc<Bag>) -> Vec<Error> {
+        let mut failed = Vec::new();
+        for hook in site.get::<Lifecycle>().into_iter().flat_map(|l| &l.stop) {
+            failed.extend(hook(site.clone()).await.err());
+        }
+        failed
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::blueprint::Blueprint;
 use crate::commands;
-use crate::dispatch::{Engine, Lifecycle, Options, Way};
+use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
@@ -26,7 +26,6 @@ pub struct Application {
     site: Site,
     options: Options,
     server_name: Option<String>,
-    lifecycle: Lifecycle,
     name: String,
     version: String,
 }
@@ -54,7 +53,6 @@ impl Application {
                 debug: false,
             },
             server_name: None,
-            lifecycle: Lifecycle::default(),
             name: "site".to_owned(),
             version: String::new(),
         }
@@ -180,7 +178,7 @@ impl Application {
     where
         F: Future<Output = demijohn_core::Result<()>> + Send + 'static,
     {
-        self.lifecycle.start.push(Box::new(move |site| Box::pin(f(site))));
+        self.site.on_start(f);
         self
     }
 
@@ -189,7 +187,7 @@ impl Application {
     where
         F: Future<Output = demijohn_core::Result<()>> + Send + 'static,
     {
-        self.lifecycle.stop.push(Box::new(move |site| Box::pin(f(site))));
+        self.site.on_stop(f);
         self
     }
 
@@ -261,7 +259,6 @@ impl Application {
             middleware: site_middleware.unwrap_or_default(),
             teardowns: routes.teardowns.clone(),
             options,
-            lifecycle: self.lifecycle,
         });
         bag.insert(routes);
         let site = Arc::new(bag);

@@ -27,17 +27,7 @@ pub(crate) struct Engine {
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) teardowns: Vec<Teardown>,
     pub(crate) options: Options,
-    pub(crate) lifecycle: Lifecycle,
 }
-
-/// What runs when a server starts and stops.
-#[derive(Default)]
-pub(crate) struct Lifecycle {
-    pub(crate) start: Vec<LifecycleHook>,
-    pub(crate) stop: Vec<LifecycleHook>,
-}
-
-pub(crate) type LifecycleHook = Box<dyn Fn(Arc<Bag>) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// What the site decides for all its requests.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@
 
 use crate::app::Ready;
 use crate::dispatch::Engine;
+use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -122,10 +123,7 @@ impl Bound {
     /// When a start hook fails, a thread cannot be made, or one panics.
     pub async fn serve(self, site: Arc<Bag>, stop: Stop) -> Result<()> {
         let Bound { listeners, grace, .. } = self;
-        let hooks = &Engine::of(&site).lifecycle;
-        for start in &hooks.start {
-            start(Arc::clone(&site)).await?;
-        }
+        Lifecycle::start(&site).await?;
         let mut listeners = listeners.into_iter();
         let here = listeners.next().map(TcpListener::from_std).transpose()?;
         let mut workers = Vec::new();
@@ -157,10 +155,8 @@ impl Bound {
                 .unwrap_or_else(|_| Err(Error::internal("a worker thread panicked")));
             result = result.and(ended);
         }
-        for end in &hooks.stop {
-            if let Err(error) = end(Arc::clone(&site)).await {
-                tracing::error!("a stop hook failed: {error}");
-            }
+        for error in Lifecycle::stop(&site).await {
+            tracing::error!("a stop hook failed: {error}");
         }
         result
     }

@@ -2,6 +2,7 @@
 
 use crate::dispatch::Engine;
 use crate::urls::Urls;
+use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Response, Result};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
@@ -52,11 +53,16 @@ pub fn with_request<R>(request: &mut demijohn_core::Request, f: impl FnOnce() ->
 #[derive(Clone)]
 pub struct TestClient {
     site: Arc<Bag>,
+    /// Start hooks run once, before the first request of any clone.
+    started: Arc<tokio::sync::OnceCell<()>>,
 }
 
 impl TestClient {
     pub(crate) fn of(site: Arc<Bag>) -> Self {
-        TestClient { site }
+        TestClient {
+            site,
+            started: Arc::default(),
+        }
     }
 
     /// What the site provides.
@@ -185,6 +191,12 @@ impl TestRequest {
             .body(self.body)
             .unwrap_or_else(|error| panic!("`{}` is no target of a request: {error}", self.target))
             .into_parts();
+        let start = async || {
+            if let Err(error) = Lifecycle::start(&self.client.site).await {
+                panic!("a start hook failed: {error}");
+            }
+        };
+        self.client.started.get_or_init(start).await;
         let response = Engine::of(&self.client.site)
             .answer(head, body, Arc::clone(&self.client.site), None)
             .await;
