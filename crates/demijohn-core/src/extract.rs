@@ -186,6 +186,8 @@ pub struct Operation {
     pub produces: Vec<&'static str>,
     /// Statuses that the answer may have, with what they mean.
     pub statuses: Vec<(u16, &'static str)>,
+    /// JSON Schema of the answer's body, where it is known.
+    pub answer: Option<serde_json::Value>,
     /// Templates that the answer is rendered from, with the names that it hands over: `check` looks for them.
     pub templates: Vec<(&'static str, &'static [&'static str])>,
 }

@@ -17,6 +17,7 @@
 //! until a method that takes `&db` is awaited. A transaction is another [`Db`].
 
 mod db;
+pub mod erased;
 mod expr;
 mod lookup;
 mod model;

@@ -202,7 +202,7 @@ fn unknown(model: &&'static ModelMeta, name: &str) -> String {
 }
 
 /// The value of a request as a value of the field's type.
-fn coerce(kind: Kind, value: Value) -> Result<Value, String> {
+pub(crate) fn coerce(kind: Kind, value: Value) -> Result<Value, String> {
     let Value::Text(text) = value else { return Ok(value) };
     fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, String> {
         text.trim()

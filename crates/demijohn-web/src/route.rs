@@ -4,6 +4,7 @@ use crate::handler::{Endpoint, Handler};
 use crate::hook::{self, After, AfterFn, Before, BeforeFn, Guard, HookAnswer, Middleware, MiddlewareFn};
 use demijohn_core::{Operation, Reply};
 use http::Method;
+use std::sync::Arc;
 
 /// What answers one path: a handler per method, a name for links, guards and hooks of its own.
 ///
@@ -29,8 +30,12 @@ pub struct Route {
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) summary: &'static str,
+    documents: Vec<Document>,
     pub(crate) auto_options: Option<bool>,
 }
+
+/// Adds to the documentation of a route.
+type Document = Arc<dyn Fn(&mut Operation) + Send + Sync>;
 
 /// A handler and the methods that it answers.
 #[derive(Clone)]
@@ -50,6 +55,7 @@ impl Route {
             middleware: Vec::new(),
             max_body_bytes: None,
             summary: "",
+            documents: Vec::new(),
             auto_options: None,
         }
     }
@@ -97,6 +103,13 @@ impl Route {
         self
     }
 
+    /// Adds to the API's documentation of the route what its types do not tell: parameters that are known only as the
+    /// site is built, what a status means here.
+    pub fn document(mut self, document: impl Fn(&mut Operation) + Send + Sync + 'static) -> Self {
+        self.documents.push(Arc::new(document));
+        self
+    }
+
     /// Whether OPTIONS is answered with the list of methods; it is unless the site says otherwise.
     pub fn automatic_options(mut self, on: bool) -> Self {
         self.auto_options = Some(on);
@@ -122,6 +135,7 @@ impl Route {
                 ..Operation::default()
             };
             (arm.endpoint.describe)(&mut operation);
+            self.documents.iter().for_each(|document| document(&mut operation));
             let name = arm.endpoint.handler_name;
             match arm.methods.is_empty() {
                 true => operations.push((None, name, operation)),
