@@ -13,5 +13,11 @@ impl Part for Batteries {
         site.commands.add_from("demijohn", serve::command());
         site.commands.add_from("demijohn", routes::command());
         site.commands.add_builtin();
+        #[cfg(feature = "sqlite")]
+        site.entry::<demijohn_model::driver::Drivers>()
+            .0
+            .push(("sqlite", demijohn_sqlite::Sqlite::driver));
+        #[cfg(feature = "orm")]
+        Box::new(demijohn_orm::Loader).install(site);
     }
 }

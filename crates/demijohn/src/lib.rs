@@ -18,7 +18,8 @@
 //! - [`command`] is for commands of your own, [`check`] for checks of your own, [`test`] for tests of a site.
 //!
 //! # Features
-//! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set.
+//! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set:
+//! `orm` with `sqlite`, and `template`.
 
 // Macros name one path, `::demijohn`, in our own crate too.
 extern crate self as demijohn;
@@ -34,9 +35,16 @@ pub mod test;
 
 pub use app::App;
 pub use demijohn_core::{Assemble, Configure, Error, Part, Result, Settings, Site, check, command, http, settings};
+#[cfg(feature = "orm")]
+pub use demijohn_orm as orm;
+#[cfg(feature = "template")]
+pub use demijohn_template as template;
 pub use demijohn_web as web;
 pub use demijohn_web::Blueprint;
 
 /// What macros need; no part of the promised surface.
 #[doc(hidden)]
-pub mod __private {}
+pub mod __private {
+    #[cfg(feature = "orm")]
+    pub use demijohn_orm as orm;
+}
