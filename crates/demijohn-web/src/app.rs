@@ -40,8 +40,8 @@ impl Application {
     /// A site without routes.
     pub fn new() -> Self {
         let mut site = Site::new();
-        site.commands.add_from("web", commands::serve());
-        site.commands.add_from("web", commands::routes());
+        site.commands.add_from("demijohn", commands::serve());
+        site.commands.add_from("demijohn", commands::routes());
         Application {
             site,
             options: Options {

@@ -145,7 +145,43 @@ impl App {
         self.map(|web| web.on_stop(hook))
     }
 
-    /// Anything else that the web floor has: `.web(|web| web.slash_redirect(None))`.
+    /// How much of a body is read before the answer is 413: the default of the setting `MAX_BODY_BYTES`.
+    #[track_caller]
+    pub fn max_body_bytes(self, max_bytes: usize) -> Self {
+        App {
+            web: self.web.max_body_bytes(max_bytes),
+        }
+    }
+
+    /// The hosts that the site answers for: the default of the setting `ALLOWED_HOSTS`.
+    #[track_caller]
+    pub fn allowed_hosts<H: Into<String>>(self, hosts: impl IntoIterator<Item = H>) -> Self {
+        App {
+            web: self.web.allowed_hosts(hosts),
+        }
+    }
+
+    /// The name of the site for links with a host: `example.org`. Without it they take the host of the request.
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        self.map(|web| web.server_name(name))
+    }
+
+    /// The status that leads `/x` to `/x/` where only that exists: 308 unless set, `None` for no redirect at all.
+    pub fn slash_redirect(self, status: impl Into<Option<StatusCode>>) -> Self {
+        self.map(|web| web.slash_redirect(status))
+    }
+
+    /// Whether OPTIONS is answered with the methods of a path; it is unless set.
+    pub fn automatic_options(self, on: bool) -> Self {
+        self.map(|web| web.automatic_options(on))
+    }
+
+    /// Whether responses carry `X-Request-Id`; they do unless set.
+    pub fn request_id_header(self, on: bool) -> Self {
+        self.map(|web| web.request_id_header(on))
+    }
+
+    /// Anything else that the web floor has: `.web(|web| ..)`.
     pub fn web(self, change: impl FnOnce(Application) -> Application) -> Self {
         self.map(change)
     }

@@ -12,14 +12,21 @@
 //! what it can do, `cargo run -- check` examines it, `cargo run -- routes` lists what it answers.
 //!
 //! - [`App`] is the site; [`Blueprint`] is a reusable part of one.
-//! - Handlers are async functions. Their arguments are extractors: [`Path`](web::Path), [`Query`](web::Query), [`Json`](web::Json),
-//!   [`Form`](web::Form), [`State`](web::State), ..; what they return is a [`Reply`](web::Reply).
+//! - Handlers are async functions. Their arguments are extractors: [`Path`], [`Query`], [`Json`], [`Form`], [`State`], ..;
+//!   what they return is a [`Reply`].
 //! - [`settings`] come from code, `settings.toml`, `.env` and the environment, and know where they came from.
 //! - [`command`] is for commands of your own, [`check`] for checks of your own, [`test`] for tests of a site.
 //!
 //! # Features
-//! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set:
-//! `orm` with `sqlite`, and `template`.
+//! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set; each
+//! battery has a feature of its own:
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `orm` | `#[model]`, querysets, the handler argument `Db` |
+//! | `sqlite` | `orm` on databases at `sqlite:` URLs |
+//! | `templates` | pages from Jinja templates: `Page`, `#[derive(Context)]`, `templates!` |
+//! | `uuid` | `Path<Uuid>` |
 
 // Macros name one path, `::demijohn`, in our own crate too.
 extern crate self as demijohn;
@@ -28,21 +35,21 @@ mod app;
 mod batteries;
 mod log;
 pub mod prelude;
-mod routes;
 mod run;
-mod serve;
 pub mod test;
 
 pub use app::App;
-pub use demijohn_core::{Assemble, Configure, Error, Part, Result, Settings, Site, check, command, http, settings};
+pub use demijohn_core::site::Phase;
+pub use demijohn_core::{Configure, check, command, settings};
+pub use demijohn_web as web;
+pub use demijohn_web::*;
+
 #[cfg(feature = "orm")]
 pub use demijohn_orm as orm;
-#[cfg(feature = "template")]
+#[cfg(feature = "templates")]
 pub use demijohn_template as template;
-pub use demijohn_web as web;
-pub use demijohn_web::Blueprint;
 
-/// What macros need; no part of the promised surface.
+/// What macros name; no part of the promised surface.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "orm")]

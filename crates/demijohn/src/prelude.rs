@@ -5,19 +5,22 @@ pub use demijohn_core::command::{Arg, ArgAction, Call, Command};
 pub use demijohn_core::{Assemble, Configure, Error, Request, Response, Result};
 pub use demijohn_web::http::{HeaderMap, Method, StatusCode};
 pub use demijohn_web::{
-    Blueprint, Extract, Form, Html, Json, Next, Path, Query, Redirect, Reply, State, Text, any, delete, get, head,
-    patch, post, put, url_to,
+    Blueprint, Body, Cookie, Extract, File, Form, Html, Json, Next, Path, Query, Redirect, Reply, Respond, Route,
+    State, Streamed, Text, any, delete, get, head, methods, options, patch, post, put, url_to,
 };
-#[cfg(feature = "template")]
-pub use demijohn_macros::{Context, templates};
+pub use std::process::ExitCode;
+
 #[cfg(feature = "orm")]
 pub use demijohn_macros::model;
 #[cfg(feature = "orm")]
 pub use demijohn_orm::{
-    Date, DateTime, Db, ForeignKey, ManyToMany, Model, ModelsExt, NaiveDateTime, QuerySet, Time, get_or_404, models, new,
+    Date, DateTime, Db, ForeignKey, ManyToMany, Model, ModelsExt, NaiveDateTime, Prefetch, Q, QuerySet, Time,
+    get_or_404, models, new,
 };
-#[cfg(feature = "template")]
+
+#[cfg(feature = "templates")]
+pub use demijohn_macros::{Context, templates};
+#[cfg(feature = "templates")]
 pub use demijohn_template::context;
-#[cfg(feature = "template")]
+#[cfg(feature = "templates")]
 pub use demijohn_web::{Page, TemplatesExt, render};
-pub use std::process::ExitCode;

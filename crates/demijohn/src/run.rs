@@ -1,8 +1,8 @@
 //! `App::run`: the program as its own management command.
 
 use crate::app::App;
-use crate::{log, serve};
-use demijohn_core::check::Report;
+use crate::log;
+use demijohn_core::check::{Level, Report, Selection};
 use demijohn_core::command::{Console, Parsed, Program};
 use demijohn_core::settings::Sources;
 use std::process::ExitCode;
@@ -37,8 +37,16 @@ impl App {
         let settings = settings.clone();
         let log = log::start(&settings, &console);
         let code = match self.build(sources) {
-            Ok(ready) if parsed.path == [serve::NAME] => serve::serve(&ready, &console),
-            Ok(ready) => run_command(ready.program(), &parsed, console),
+            Ok(ready) => {
+                // Warnings would disturb what other commands print; `check` tells them.
+                if parsed.path == ["serve"] {
+                    let report = ready.program().check(&Selection::default());
+                    if !report.findings().is_empty() && !report.fails(Level::Error) {
+                        console.problem(&report.to_string());
+                    }
+                }
+                run_command(ready.program(), &parsed, console)
+            }
             Err(findings) => {
                 let report = Report::new(findings, &[]);
                 console.problem(&report.to_string());
