@@ -283,7 +283,21 @@ impl Application {
     /// When the site has errors; the message lists them.
     #[track_caller]
     pub fn test_client(self) -> TestClient {
-        match self.build(Sources::none()) {
+        self.client_with(Sources::none())
+    }
+
+    /// The same in production mode, whatever the build: error pages say nothing.
+    ///
+    /// # Panics
+    /// When the site has errors; the message lists them.
+    #[track_caller]
+    pub fn test_production_client(self) -> TestClient {
+        self.client_with(Sources::none().set("DEBUG", false))
+    }
+
+    #[track_caller]
+    fn client_with(self, sources: Sources) -> TestClient {
+        match self.build(sources) {
             Ok(ready) => ready.test_client(),
             Err(findings) => {
                 let list: Vec<String> = findings.iter().map(ToString::to_string).collect();

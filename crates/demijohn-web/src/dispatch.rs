@@ -5,15 +5,13 @@ use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
 use crate::route::Arm;
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
-use demijohn_core::{Bag, Body, BoxFuture, Error, Request, Response, Result};
+use demijohn_core::{Bag, Body, Error, Request, Response, Result};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use pin_project_lite::pin_project;
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -85,15 +83,8 @@ impl Engine {
     }
 
     /// Answers a request: never fails, never panics, logs once.
-    pub(crate) async fn answer(
-        &self,
-        head: http::request::Parts,
-        body: Body,
-        site: Arc<Bag>,
-        peer: Option<SocketAddr>,
-    ) -> Response {
+    pub(crate) async fn answer(&self, mut request: Request) -> Response {
         let start = Instant::now();
-        let mut request = Request::new(head, body, site, peer);
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
         let mut request = TornDown { request, engine: self };

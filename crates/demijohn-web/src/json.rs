@@ -86,8 +86,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
     if std::str::from_utf8(bytes).is_err() {
         return Err(fault("is not UTF-8".into()));
     }
-    if has_escaped_nul(bytes) {
-        return Err(fault("has a NUL character".into()));
+    if let Some(why) = refused(bytes) {
+        return Err(fault(why.into()));
     }
     let error = match serde_json::from_slice(bytes) {
         Ok(value) => return Ok(value),
@@ -104,25 +104,57 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
     Err(fault(error.to_string()))
 }
 
-/// `\u0000` in a string; a bare NUL is no JSON anyway.
-fn has_escaped_nul(bytes: &[u8]) -> bool {
-    let mut escaped = false;
-    bytes.iter().enumerate().any(|(i, &byte)| {
-        let after_backslash = escaped;
-        escaped = byte == b'\\' && !after_backslash;
-        after_backslash && byte == b'u' && bytes[i..].starts_with(b"u0000")
-    })
+/// Levels of lists and objects inside each other. serde_json has the same limit, but not for what the type ignores.
+const MAX_DEPTH: usize = 128;
+
+/// What is refused whatever the type: `\u0000` in a text (a bare NUL is no JSON anyway), and deep nesting.
+fn refused(bytes: &[u8]) -> Option<&'static str> {
+    let (mut in_text, mut escaped, mut depth) = (false, false, 0_usize);
+    for (i, &byte) in bytes.iter().enumerate() {
+        if in_text {
+            match byte {
+                _ if escaped => {
+                    escaped = false;
+                    if byte == b'u' && bytes[i..].starts_with(b"u0000") {
+                        return Some("has a NUL character");
+                    }
+                }
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Some("is nested too deep");
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_escaped_nul;
+    use super::refused;
 
     #[test]
-    fn escaped_nul_is_found_and_an_escaped_backslash_is_not_mistaken_for_it() {
-        assert!(has_escaped_nul(br#""a\u0000""#));
-        assert!(has_escaped_nul(br#""\\\u0000""#));
-        assert!(!has_escaped_nul(br#""\\u0000""#));
-        assert!(!has_escaped_nul(br#""\u00001"#.get(..5).unwrap()));
+    fn nul_and_deep_nesting_are_refused() {
+        assert_eq!(refused(br#""a\u0000""#), Some("has a NUL character"));
+        assert_eq!(refused(br#""\\\u0000""#), Some("has a NUL character"));
+        assert_eq!(refused(br#""\\u0000""#), None);
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(refused(deep(128).as_bytes()), None);
+        assert_eq!(refused(deep(129).as_bytes()), Some("is nested too deep"));
+        let wide = "[],".repeat(1000);
+        assert_eq!(refused(wide.as_bytes()), None);
+        let text = format!("\"{}\"", "[".repeat(1000));
+        assert_eq!(refused(text.as_bytes()), None);
     }
 }

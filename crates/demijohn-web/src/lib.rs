@@ -33,6 +33,7 @@ mod errors;
 mod fields;
 mod file;
 mod handler;
+mod header;
 mod hook;
 mod json;
 #[cfg(feature = "template")]
@@ -62,6 +63,7 @@ pub use dispatch::Next;
 pub use errors::ErrorMap;
 pub use file::{File, content_type, safe_join, secure_filename};
 pub use handler::Handler;
+pub use header::{Authorization, Cookies, FromHeader, Header};
 pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
 pub use json::Json;

@@ -6,7 +6,7 @@
 use crate::app::Ready;
 use crate::dispatch::Engine;
 use demijohn_core::site::Lifecycle;
-use demijohn_core::{Bag, Body, Error, Result};
+use demijohn_core::{Bag, Body, Error, Request, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -316,11 +316,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
                 true => Body::empty(),
                 false => Body::stream(body),
             };
-            Ok::<_, Infallible>(
-                Engine::of(&site)
-                    .answer(head, body, Arc::clone(&site), Some(peer))
-                    .await,
-            )
+            let request = Request::new(head, body, Arc::clone(&site), Some(peer));
+            Ok::<_, Infallible>(Engine::of(&site).answer(request).await)
         }
     });
     let mut connection = pin!(

@@ -3,14 +3,17 @@
 use crate::dispatch::Engine;
 use crate::urls::Urls;
 use demijohn_core::site::Lifecycle;
-use demijohn_core::{Bag, Body, Response, Result};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use demijohn_core::{Bag, Body, Request, Response, Result};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// Runs a future to its end on a runtime of its own, as one test needs it.
 ///
@@ -29,14 +32,14 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Panics
 /// When `target` is no target of a request.
 #[track_caller]
-pub fn request(method: Method, target: &str) -> demijohn_core::Request {
+pub fn request(method: Method, target: &str) -> Request {
     let request = http::Request::builder().method(method).uri(target).body(());
     let (head, ()) = request.expect("a target of a request").into_parts();
-    demijohn_core::Request::new(head, Body::empty(), Arc::default(), None)
+    Request::new(head, Body::empty(), Arc::default(), None)
 }
 
 /// Runs `f` as if it were called by the handler of this request; see [`current`](crate::current).
-pub fn with_request<R>(request: &mut demijohn_core::Request, f: impl FnOnce() -> R) -> R {
+pub fn with_request<R>(request: &mut Request, f: impl FnOnce() -> R) -> R {
     let mut f = Some(f);
     let mut once = std::pin::pin!(crate::current::lend(
         request,
@@ -49,10 +52,32 @@ pub fn with_request<R>(request: &mut demijohn_core::Request, f: impl FnOnce() ->
     }
 }
 
-/// Sends requests to a site and reads its answers.
+/// Sends requests to a site and reads its answers. It keeps cookies, as a browser does.
+///
+/// ```
+/// use demijohn_web::{get, post, Application, Cookie, Form, Pairs, Redirect, Reply, Request, Response, Result};
+///
+/// async fn greet(request: demijohn_web::Cookies) -> String {
+///     format!("Hello {}", request.get("name").unwrap_or("stranger"))
+/// }
+/// async fn login(Form(form): Form<Pairs>) -> Result<(http::StatusCode, http::HeaderMap, Redirect)> {
+///     let mut headers = http::HeaderMap::new();
+///     headers.insert("set-cookie", Cookie::new("name", form.get("name").unwrap_or_default()).header()?);
+///     Ok((http::StatusCode::SEE_OTHER, headers, Redirect::to("/")))
+/// }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().route("/", get(greet)).route("/login", post(login)).test_client();
+/// let response = client.post("/login").form([("name", "Ann")]).follow().await;
+/// assert_eq!(response.text(), "Hello Ann");
+/// assert_eq!(response.history().len(), 1);
+/// assert_eq!(client.cookie("name").as_deref(), Some("Ann"));
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct TestClient {
     site: Arc<Bag>,
+    jar: Arc<Mutex<BTreeMap<String, String>>>,
     /// Start hooks run once, before the first request of any clone.
     started: Arc<tokio::sync::OnceCell<()>>,
 }
@@ -61,7 +86,16 @@ impl TestClient {
     pub(crate) fn of(site: Arc<Bag>) -> Self {
         TestClient {
             site,
+            jar: Arc::default(),
             started: Arc::default(),
+        }
+    }
+
+    /// Another visitor of the same site: a client without cookies.
+    pub fn stranger(&self) -> TestClient {
+        TestClient {
+            jar: Arc::default(),
+            ..self.clone()
         }
     }
 
@@ -87,6 +121,48 @@ impl TestClient {
         self.urls().url_for(name, args)
     }
 
+    /// A cookie that the client keeps.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.jar().get(name).cloned()
+    }
+
+    /// Gives the client a cookie.
+    pub fn set_cookie(&self, name: impl Into<String>, value: impl Into<String>) {
+        self.jar().insert(name.into(), value.into());
+    }
+
+    /// Takes all cookies from the client.
+    pub fn clear_cookies(&self) {
+        self.jar().clear();
+    }
+
+    fn jar(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps or forgets what `Set-Cookie` says.
+    fn keep_cookies(&self, headers: &HeaderMap) {
+        let lines = headers.get_all(SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+        for line in lines {
+            let mut parts = line.split(';').map(str::trim);
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+                continue;
+            };
+            let gone = parts.any(|part| {
+                let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
+                match attribute.to_ascii_lowercase().as_str() {
+                    "max-age" => value.parse().is_ok_and(|age: i64| age <= 0),
+                    "expires" => httpdate::parse_http_date(value).is_ok_and(|date| date <= SystemTime::now()),
+                    _ => false,
+                }
+            });
+            match gone {
+                true => self.jar().remove(name),
+                false => self.jar().insert(name.to_owned(), value.to_owned()),
+            };
+        }
+    }
+
     /// A request with any method.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         TestRequest {
@@ -95,6 +171,10 @@ impl TestClient {
             target: path.to_owned(),
             headers: HeaderMap::new(),
             body: Body::empty(),
+            follow: false,
+            secure: false,
+            peer: None,
+            without: Vec::new(),
         }
     }
 }
@@ -122,6 +202,10 @@ pub struct TestRequest {
     target: String,
     headers: HeaderMap,
     body: Body,
+    follow: bool,
+    secure: bool,
+    peer: Option<SocketAddr>,
+    without: Vec<&'static str>,
 }
 
 impl TestRequest {
@@ -134,6 +218,12 @@ impl TestRequest {
         let name = HeaderName::try_from(name).expect("a valid header name");
         let value = HeaderValue::try_from(value).expect("a valid header value");
         self.headers.append(name, value);
+        self
+    }
+
+    /// Takes a header out that the client would send by itself, `host` for one.
+    pub fn without_header(mut self, name: &'static str) -> Self {
+        self.without.push(name);
         self
     }
 
@@ -150,21 +240,27 @@ impl TestRequest {
     #[track_caller]
     pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         self.body = serde_json::to_vec(value).expect("a value that JSON can hold").into();
-        self.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self
+        self.content_type("application/json")
     }
 
     /// A body of a form.
     pub fn form<N: AsRef<str>, V: AsRef<str>>(mut self, pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        self.body = form_urlencoded::Serializer::new(String::new())
+        let pairs = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(pairs)
-            .finish()
-            .into();
-        self.headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+            .finish();
+        self.body = pairs.into();
+        self.content_type("application/x-www-form-urlencoded")
+    }
+
+    /// A body of a form with files.
+    pub fn multipart(mut self, parts: Parts) -> Self {
+        self.body = parts.finish().into();
+        self.content_type(concat!("multipart/form-data; boundary=", "-demijohn-test-boundary-"))
+    }
+
+    fn content_type(mut self, content_type: &'static str) -> Self {
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self
     }
 
@@ -178,29 +274,124 @@ impl TestRequest {
         self
     }
 
+    /// Follows redirects, ten at most; [`TestResponse::history`] has the answers on the way.
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// As if it came over https.
+    pub fn https(mut self) -> Self {
+        self.secure = true;
+        self
+    }
+
+    /// As if it came from this address.
+    pub fn from_peer(mut self, peer: SocketAddr) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
     async fn send(self) -> TestResponse {
+        let follow = self.follow;
+        let mut history = Vec::new();
+        let mut next = self;
+        loop {
+            let client = next.client.clone();
+            let again = next.again();
+            let mut response = next.send_once().await;
+            client.keep_cookies(response.headers());
+            let target = response
+                .header("location")
+                .filter(|_| follow && response.status().is_redirection());
+            let Some(target) = target.filter(|_| history.len() < 10) else {
+                response.history = history;
+                return response;
+            };
+            next = again.redirected(response.status(), target);
+            history.push(response);
+        }
+    }
+
+    /// The same request, to be sent to another place.
+    fn again(&self) -> TestRequest {
+        let body = self.body.as_bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        TestRequest {
+            client: self.client.clone(),
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: body.into(),
+            follow: true,
+            secure: self.secure,
+            peer: self.peer,
+            without: self.without.clone(),
+        }
+    }
+
+    fn redirected(mut self, status: StatusCode, target: &str) -> TestRequest {
+        let keeps_method = matches!(status.as_u16(), 307 | 308);
+        if !keeps_method && self.method != Method::HEAD {
+            self.method = Method::GET;
+            self.body = Body::empty();
+            self.headers.remove(CONTENT_TYPE);
+        }
+        // Of another site this client knows nothing: it asks its own for the path.
+        let path = match target.split_once("://") {
+            Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+            None => target,
+        };
+        let path = path.split('#').next().unwrap_or_default();
+        self.target = match path.starts_with('/') {
+            true => path.to_owned(),
+            false => {
+                let here = self.target.split('?').next().unwrap_or_default();
+                let folder = here.rfind('/').map_or("/", |at| &here[..=at]);
+                format!("{folder}{path}")
+            }
+        };
+        self
+    }
+
+    async fn send_once(self) -> TestResponse {
         let mut request = http::Request::builder().method(self.method.clone()).uri(&self.target);
         if let Some(headers) = request.headers_mut() {
             headers.insert("host", HeaderValue::from_static("localhost"));
             if let Some(length) = self.body.len_hint().filter(|length| *length > 0) {
                 headers.insert(CONTENT_LENGTH, length.into());
             }
-            headers.extend(self.headers);
+            let jar: Vec<String> = self
+                .client
+                .jar()
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            if let Ok(cookies) = HeaderValue::try_from(jar.join("; ")) {
+                if !cookies.is_empty() {
+                    headers.insert(COOKIE, cookies);
+                }
+            }
+            for name in &self.without {
+                headers.remove(*name);
+            }
+            for (name, value) in &self.headers {
+                headers.append(name, value.clone());
+            }
         }
         let (head, body) = request
             .body(self.body)
             .unwrap_or_else(|error| panic!("`{}` is no target of a request: {error}", self.target))
             .into_parts();
+        let site = &self.client.site;
         let start = async || {
-            if let Err(error) = Lifecycle::start(&self.client.site).await {
+            if let Err(error) = Lifecycle::start(site).await {
                 panic!("a start hook failed: {error}");
             }
         };
         self.client.started.get_or_init(start).await;
-        let response = Engine::of(&self.client.site)
-            .answer(head, body, Arc::clone(&self.client.site), None)
-            .await;
-        TestResponse::read(response).await
+        let mut request = Request::new(head, body, Arc::clone(site), self.peer);
+        request.set_secure(self.secure);
+        TestResponse::read(Engine::of(site).answer(request).await).await
     }
 }
 
@@ -213,11 +404,54 @@ impl IntoFuture for TestRequest {
     }
 }
 
+/// The parts of a form with files.
+#[derive(Clone, Debug, Default)]
+#[must_use = "parts are sent by `.multipart(parts)`"]
+pub struct Parts(Vec<u8>);
+
+impl Parts {
+    /// None.
+    pub fn new() -> Self {
+        Parts::default()
+    }
+
+    /// A text.
+    pub fn text(self, name: &str, value: &str) -> Self {
+        self.part(&format!("form-data; name=\"{name}\""), None, value.as_bytes())
+    }
+
+    /// A file.
+    pub fn file(self, name: &str, file_name: &str, content_type: &str, content: impl AsRef<[u8]>) -> Self {
+        let disposition = format!("form-data; name=\"{name}\"; filename=\"{file_name}\"");
+        self.part(&disposition, Some(content_type), content.as_ref())
+    }
+
+    fn part(mut self, disposition: &str, content_type: Option<&str>, content: &[u8]) -> Self {
+        self.0
+            .extend_from_slice(b"---demijohn-test-boundary-\r\ncontent-disposition: ");
+        self.0.extend_from_slice(disposition.as_bytes());
+        if let Some(content_type) = content_type {
+            self.0.extend_from_slice(b"\r\ncontent-type: ");
+            self.0.extend_from_slice(content_type.as_bytes());
+        }
+        self.0.extend_from_slice(b"\r\n\r\n");
+        self.0.extend_from_slice(content);
+        self.0.extend_from_slice(b"\r\n");
+        self
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"---demijohn-test-boundary---\r\n");
+        self.0
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub struct TestResponse {
     head: http::response::Parts,
     body: Result<Vec<u8>, String>,
+    history: Vec<TestResponse>,
 }
 
 impl TestResponse {
@@ -235,7 +469,16 @@ impl TestResponse {
             .await
             .map(|body| body.to_bytes().to_vec())
             .map_err(|e| e.to_string());
-        TestResponse { head, body }
+        TestResponse {
+            head,
+            body,
+            history: Vec::new(),
+        }
+    }
+
+    /// The answers on the way here, when redirects were followed.
+    pub fn history(&self) -> &[TestResponse] {
+        &self.history
     }
 
     /// The status.
