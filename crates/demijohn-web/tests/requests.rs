@@ -26,8 +26,14 @@ fn query_with_repeats() {
                 }),
             )
             .test_client();
-        assert_eq!(client.get("/?a=1&a=2&b=x").await.text(), r#"Some("1") Some("2") ["1", "2"] 7 None"#);
-        assert_eq!(client.get("/?a=1&a=2&b=3").await.text(), r#"Some("1") Some("2") ["1", "2"] 3 None"#);
+        assert_eq!(
+            client.get("/?a=1&a=2&b=x").await.text(),
+            r#"Some("1") Some("2") ["1", "2"] 7 None"#
+        );
+        assert_eq!(
+            client.get("/?a=1&a=2&b=3").await.text(),
+            r#"Some("1") Some("2") ["1", "2"] 3 None"#
+        );
     });
     let original = Pairs::parse("a=1&a=2").unwrap();
     let mut copy = original.clone();
@@ -52,14 +58,31 @@ fn forms() {
     covers!("http.request.post");
     block_on(async {
         let client = Application::new()
-            .route("/map", post(async |Form(f): Form<Pairs>| format!("{:?} {:?}", f.get("a"), f.get("b"))))
+            .route(
+                "/map",
+                post(async |Form(f): Form<Pairs>| format!("{:?} {:?}", f.get("a"), f.get("b"))),
+            )
             .route("/typed", post(async |Form(order): Form<Order>| order.name))
             .test_client();
-        assert_eq!(client.post("/map").form([("a", "1"), ("b", "ä")]).await.text(), r#"Some("1") Some("ä")"#);
+        assert_eq!(
+            client.post("/map").form([("a", "1"), ("b", "ä")]).await.text(),
+            r#"Some("1") Some("ä")"#
+        );
         // A JSON body is no form.
         assert_eq!(client.post("/map").json(&1).await.status(), 415);
-        assert_eq!(client.post("/typed").form([("amount", "1"), ("name", "x")]).await.text(), "x");
-        let missing = client.post("/typed").form([("amount", "1")]).header("accept", "application/json").await;
+        assert_eq!(
+            client
+                .post("/typed")
+                .form([("amount", "1"), ("name", "x")])
+                .await
+                .text(),
+            "x"
+        );
+        let missing = client
+            .post("/typed")
+            .form([("amount", "1")])
+            .header("accept", "application/json")
+            .await;
         assert_eq!(missing.status(), 400);
         assert_eq!(missing.json::<serde_json::Value>()["faults"][0]["name"], "name");
     });
@@ -69,26 +92,60 @@ fn forms() {
 fn json_bodies() {
     covers!("flask.request.json");
     block_on(async {
-        let client = Application::new().route("/", post(async |Json(order): Json<Order>| order.name)).test_client();
-        let send = |body: &str| client.post("/").header("content-type", "application/json").body(body.to_owned());
+        let client = Application::new()
+            .route("/", post(async |Json(order): Json<Order>| order.name))
+            .test_client();
+        let send = |body: &str| {
+            client
+                .post("/")
+                .header("content-type", "application/json")
+                .body(body.to_owned())
+        };
         assert_eq!(send(r#"{"amount": 1, "name": "x"}"#).await.text(), "x");
         let deep = "[".repeat(100_000);
-        let with_deep = format!(r#"{{"amount": 1, "name": "x", "more": {}{}}}"#, "[".repeat(200), "]".repeat(200));
+        let with_deep = format!(
+            r#"{{"amount": 1, "name": "x", "more": {}{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        );
         for body in [
-            "", "{", "nul", r#"{"amount": "1", "name": "x"}"#, r#"{"amount": 1}"#, r#"{"amount": 300, "name": "x"}"#,
-            r#"{"amount": 1, "amount": 2, "name": "x"}"#, r#"{"amount": 1e999, "name": "x"}"#, r#"{"amount": 1, "name": "\ud800"}"#,
-            r#"{"amount": 1, "name": "a\u0000b"}"#, r#"{"amount": 1, "name": "x"} extra"#, &deep, &with_deep,
+            "",
+            "{",
+            "nul",
+            r#"{"amount": "1", "name": "x"}"#,
+            r#"{"amount": 1}"#,
+            r#"{"amount": 300, "name": "x"}"#,
+            r#"{"amount": 1, "amount": 2, "name": "x"}"#,
+            r#"{"amount": 1e999, "name": "x"}"#,
+            r#"{"amount": 1, "name": "\ud800"}"#,
+            r#"{"amount": 1, "name": "a\u0000b"}"#,
+            r#"{"amount": 1, "name": "x"} extra"#,
+            &deep,
+            &with_deep,
         ] {
             let response = send(body).await;
             assert_eq!(response.status(), 400, "{}", &body[..body.len().min(60)]);
         }
-        let not_utf8 = client.post("/").header("content-type", "application/json").body(vec![b'"', 0xff, b'"']).await;
+        let not_utf8 = client
+            .post("/")
+            .header("content-type", "application/json")
+            .body(vec![b'"', 0xff, b'"'])
+            .await;
         assert_eq!(not_utf8.status(), 400);
-        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+        for content_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/jsonx",
+            "",
+        ] {
             let response = client.post("/").header("content-type", content_type).body("{}").await;
             assert_eq!(response.status(), 415, "{content_type}");
         }
-        for content_type in ["application/json; charset=utf-8", "application/vnd.api+json", "Application/JSON"] {
+        for content_type in [
+            "application/json; charset=utf-8",
+            "application/vnd.api+json",
+            "Application/JSON",
+        ] {
             let body = r#"{"amount": 1, "name": "x"}"#;
             let response = client.post("/").header("content-type", content_type).body(body).await;
             assert_eq!(response.status(), 200, "{content_type}");
@@ -110,34 +167,67 @@ fn all_faults_of_a_request_are_told_together() {
             }
         }
         let client = Application::new().route("/", post(handler)).test_client();
-        let response = client.post("/?amount=x").json(&serde_json::json!({"amount": "y", "name": 1})).header("x-version", "1").await;
+        let response = client
+            .post("/?amount=x")
+            .json(&serde_json::json!({"amount": "y", "name": 1}))
+            .header("x-version", "1")
+            .await;
         assert_eq!(response.status(), 400);
         let problem: serde_json::Value = response.json();
-        let faults: Vec<String> = problem["faults"].as_array().unwrap().iter().map(|f| format!("{}.{}", f["place"].as_str().unwrap(), f["name"].as_str().unwrap())).collect();
-        assert_eq!(faults, ["query.amount", "query.name", "body.amount", "body.name", "header.x-version"]);
+        let faults: Vec<String> = problem["faults"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| format!("{}.{}", f["place"].as_str().unwrap(), f["name"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            faults,
+            [
+                "query.amount",
+                "query.name",
+                "body.amount",
+                "body.name",
+                "header.x-version"
+            ]
+        );
     });
 }
 
 #[test]
 fn headers_and_cookies() {
-    covers!("flask.request.headers_cookies", "http.request.headers", "http.request.cookies");
+    covers!(
+        "flask.request.headers_cookies",
+        "http.request.headers",
+        "http.request.cookies"
+    );
     block_on(async {
         let client = Application::new()
-            .route("/", get(async |headers: HeaderMap, cookies: Cookies| {
-                assert_eq!(headers.get("user-agent"), headers.get("User-Agent"));
-                assert!(headers.contains_key("USER-AGENT"));
-                format!("{:?}", cookies.iter().collect::<BTreeMap<_, _>>())
-            }))
+            .route(
+                "/",
+                get(async |headers: HeaderMap, cookies: Cookies| {
+                    assert_eq!(headers.get("user-agent"), headers.get("User-Agent"));
+                    assert!(headers.contains_key("USER-AGENT"));
+                    format!("{:?}", cookies.iter().collect::<BTreeMap<_, _>>())
+                }),
+            )
             .test_client();
         let send = |cookie: &str| client.get("/").header("user-agent", "test").header("cookie", cookie);
         assert_eq!(send("a=1; b=2").await.text(), r#"{"a": "1", "b": "2"}"#);
-        assert_eq!(send(r#"a=1; nonsense; ; =; b="2 3"; c=d=e"#).await.text(), r#"{"": "", "a": "1", "b": "2 3", "c": "d=e"}"#);
+        assert_eq!(
+            send(r#"a=1; nonsense; ; =; b="2 3"; c=d=e"#).await.text(),
+            r#"{"": "", "a": "1", "b": "2 3", "c": "d=e"}"#
+        );
     });
 }
 
 #[test]
 fn paths_and_addresses() {
-    covers!("http.request.path", "http.request.full_path", "http.request.absolute_uri", "http.request.scheme_secure");
+    covers!(
+        "http.request.path",
+        "http.request.full_path",
+        "http.request.absolute_uri",
+        "http.request.scheme_secure"
+    );
     block_on(async {
         let client = Application::new()
             .before(async |request: &mut Request| -> demijohn_web::Result<Option<String>> {
@@ -146,10 +236,21 @@ fn paths_and_addresses() {
             })
             .allowed_hosts(["example.com"])
             .test_client();
-        let text = client.get("http://example.com/music/bands/?print=true").without_header("host").https().await;
-        assert_eq!(text.text(), "/music/bands/ /music/bands/?print=true https://example.com/bands/ true");
+        let text = client
+            .get("http://example.com/music/bands/?print=true")
+            .without_header("host")
+            .https()
+            .await;
+        assert_eq!(
+            text.text(),
+            "/music/bands/ /music/bands/?print=true https://example.com/bands/ true"
+        );
         // Nobody configured a proxy, so nobody's word is taken for it.
-        let forged = client.get("http://example.com/").without_header("host").header("x-forwarded-proto", "https").await;
+        let forged = client
+            .get("http://example.com/")
+            .without_header("host")
+            .header("x-forwarded-proto", "https")
+            .await;
         assert!(forged.text().ends_with("false"));
     });
 }
@@ -163,7 +264,10 @@ fn bodies_are_limited() {
         let client = Application::new()
             .max_body_bytes(100)
             .route("/", post(async |body: bytes::Bytes| body.len().to_string()))
-            .route("/large", post(async |body: bytes::Bytes| body.len().to_string()).max_body_bytes(1000))
+            .route(
+                "/large",
+                post(async |body: bytes::Bytes| body.len().to_string()).max_body_bytes(1000),
+            )
             .test_client();
         assert_eq!(client.post("/").body(vec![0; 100]).await.text(), "100");
         assert_eq!(client.post("/").body(vec![0; 101]).await.status(), 413);
@@ -178,13 +282,17 @@ fn bodies_are_limited() {
                 out.send(vec![0; 10]).await?;
             }
         });
-        let body = demijohn_web::Reply::reply(endless, &demijohn_web::test::request(http::Method::GET, "/")).unwrap().into_body();
+        let body = demijohn_web::Reply::reply(endless, &demijohn_web::test::request(http::Method::GET, "/"))
+            .unwrap()
+            .into_body();
         assert_eq!(client.post("/").body(body).await.status(), 413);
         assert!(read.load(Ordering::Relaxed) <= 150, "{read:?}");
     });
     // The default is 2 MB.
     block_on(async {
-        let client = Application::new().route("/", post(async |body: bytes::Bytes| body.len().to_string())).test_client();
+        let client = Application::new()
+            .route("/", post(async |body: bytes::Bytes| body.len().to_string()))
+            .test_client();
         assert_eq!(client.post("/").body(vec![0; 2 << 20]).await.status(), 200);
         assert_eq!(client.post("/").body(vec![0; 10 << 20]).await.status(), 413);
     });
@@ -199,11 +307,14 @@ fn the_raw_body() {
         }
         let client = Application::new()
             .route("/", post(twice))
-            .route("/taken", post(async || "").before(async |request: &mut Request| -> demijohn_web::Result<()> {
-                request.take_body()?;
-                request.bytes().await?;
-                Ok(())
-            }))
+            .route(
+                "/taken",
+                post(async || "").before(async |request: &mut Request| -> demijohn_web::Result<()> {
+                    request.take_body()?;
+                    request.bytes().await?;
+                    Ok(())
+                }),
+            )
             .test_client();
         assert_eq!(client.post("/").body("exact ä").await.text(), "8 exact ä");
         assert_eq!(client.post("/taken").body("x").await.status(), 500);
@@ -215,7 +326,10 @@ fn whatever_is_no_text_is_refused() {
     block_on(async {
         let client = Application::new()
             .route("/path/{name}", get(async |Path(name): Path<String>| name))
-            .route("/query", get(async |Query(q): Query<BTreeMap<String, String>>| format!("{q:?}")))
+            .route(
+                "/query",
+                get(async |Query(q): Query<BTreeMap<String, String>>| format!("{q:?}")),
+            )
             .route("/form", post(async |Form(f): Form<Pairs>| format!("{f:?}")))
             .route("/text", post(async |text: String| text))
             .test_client();
@@ -226,14 +340,23 @@ fn whatever_is_no_text_is_refused() {
             assert_eq!(client.get(path).await.status(), 400, "{path}");
         }
         for body in ["a=%ff", "%ff=a", "a=%00"] {
-            let form = client.post("/form").header("content-type", "application/x-www-form-urlencoded").body(body);
+            let form = client
+                .post("/form")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body);
             assert_eq!(form.await.status(), 400, "{body}");
         }
-        let raw = client.post("/form").header("content-type", "application/x-www-form-urlencoded").body(vec![b'a', b'=', 0xff]);
+        let raw = client
+            .post("/form")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(vec![b'a', b'=', 0xff]);
         assert_eq!(raw.await.status(), 400);
         assert_eq!(client.post("/text").body(vec![0xff]).await.status(), 400);
         let many = "a=1&".repeat(1001);
-        assert_eq!(client.get(&format!("/query?{many}")).await.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            client.get(&format!("/query?{many}")).await.status(),
+            StatusCode::BAD_REQUEST
+        );
     });
 }
 
@@ -262,8 +385,15 @@ fn ids_are_ours_or_a_sane_one_of_the_client() {
 fn the_test_client() {
     covers!("flask.test.client", "flask.test.redirects", "flask.test.context");
     block_on(async {
-        async fn echo(Query(q): Query<Pairs>, Json(body): Json<serde_json::Value>) -> (StatusCode, [(&'static str, &'static str); 1], Json<serde_json::Value>) {
-            (StatusCode::CREATED, [("x-seen", "yes")], Json(serde_json::json!({"q": q.get("q"), "body": body})))
+        async fn echo(
+            Query(q): Query<Pairs>,
+            Json(body): Json<serde_json::Value>,
+        ) -> (StatusCode, [(&'static str, &'static str); 1], Json<serde_json::Value>) {
+            (
+                StatusCode::CREATED,
+                [("x-seen", "yes")],
+                Json(serde_json::json!({"q": q.get("q"), "body": body})),
+            )
         }
         let client = Application::new()
             .route("/echo", post(echo))
@@ -272,17 +402,30 @@ fn the_test_client() {
             .route("/three", get(async || "end"))
             .test_client();
         let response = client.post("/echo").query([("q", "a b&c")]).json(&[1]).await;
-        assert_eq!((response.status().as_u16(), response.header("X-Seen")), (201, Some("yes")));
-        assert_eq!(response.json::<serde_json::Value>(), serde_json::json!({"q": "a b&c", "body": [1]}));
+        assert_eq!(
+            (response.status().as_u16(), response.header("X-Seen")),
+            (201, Some("yes"))
+        );
+        assert_eq!(
+            response.json::<serde_json::Value>(),
+            serde_json::json!({"q": "a b&c", "body": [1]})
+        );
         let end = client.get("/one").follow().await;
         assert_eq!(end.text(), "end");
-        let targets: Vec<_> = end.history().iter().map(|response| response.header("location").unwrap()).collect();
+        let targets: Vec<_> = end
+            .history()
+            .iter()
+            .map(|response| response.header("location").unwrap())
+            .collect();
         assert_eq!(targets, ["/two", "three"]);
     });
     fn helper() -> Option<String> {
         demijohn_web::current::with(|request| request.path().to_owned())
     }
     let mut request = demijohn_web::test::request(http::Method::GET, "/made/by/hand");
-    assert_eq!(demijohn_web::test::with_request(&mut request, helper).as_deref(), Some("/made/by/hand"));
+    assert_eq!(
+        demijohn_web::test::with_request(&mut request, helper).as_deref(),
+        Some("/made/by/hand")
+    );
     assert_eq!(helper(), None);
 }
