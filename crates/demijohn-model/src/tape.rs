@@ -316,6 +316,9 @@ pub struct Query {
     pub unordered: bool,
     /// GROUP BY.
     pub group: Vec<Node>,
+    /// One row for all rows: what is selected are aggregates. Said by the query because `COUNT` over a to-many relation
+    /// alone does not tell whether it is meant for each row or for all.
+    pub aggregate: bool,
     /// Rows at most.
     pub limit: Option<u64>,
     /// Rows passed over.
@@ -354,6 +357,7 @@ impl Query {
             order: Vec::new(),
             unordered: false,
             group: Vec::new(),
+            aggregate: false,
             limit: None,
             offset: None,
             distinct: false,

@@ -501,6 +501,7 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         select: impl FnOnce(M::Fields) -> S,
     ) -> BoxFuture<'a, Result<S::Out>> {
         let mut query = self.values(select).unordered();
+        query.query.aggregate = true;
         let limited = query.query.limit.is_some() || query.query.offset.is_some() || query.query.distinct;
         if limited {
             query.mark(&Error::usage(

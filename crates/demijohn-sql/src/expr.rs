@@ -37,7 +37,8 @@ impl Tape<'_> {
     }
 }
 
-fn arity(op: &Op) -> usize {
+/// How many operands a step takes.
+pub(crate) fn arity(op: &Op) -> usize {
     match op {
         Op::Column { .. }
         | Op::Param
@@ -456,10 +457,15 @@ impl<'q> Writer {
                 return self.call(name, tape, at);
             }
             Op::CountPath { ref path } => {
-                self.push("(SELECT COUNT(*)");
+                let grouped = self.grouped;
+                self.push(if grouped {
+                    "COALESCE(SUM((SELECT COUNT(*)"
+                } else {
+                    "(SELECT COUNT(*)"
+                });
                 self.open_chain(path, false)?;
                 self.close_frame();
-                self.push(")");
+                self.push(if grouped { ")), 0)" } else { ")" });
             }
             Op::CountAll => self.push("COUNT(*)"),
             Op::Aggregate(which) => return self.aggregate(tape, at, which),
@@ -682,24 +688,40 @@ impl<'q> Writer {
         };
         let Some(path) = self.many_in(tape, at - 1)? else {
             self.push(open);
-            self.expr(tape, at - 1)?;
+            // Inside, rows are single again.
+            self.grouped(false, |w| w.expr(tape, at - 1))?;
             self.push(close);
             return Ok(());
         };
+        // Of a group: each row's part is summed up.
+        let (before, after) = match which {
+            _ if !self.grouped => ("(", ")"),
+            Aggregate::Count => ("COALESCE(SUM((", ")), 0)"),
+            Aggregate::Sum => ("SUM((", "))"),
+            Aggregate::Min => ("MIN((", "))"),
+            Aggregate::Max => ("MAX((", "))"),
+            Aggregate::Avg | Aggregate::CountDistinct => {
+                return Err(Error::usage(format!(
+                    "an average or a distinct count of {path:?} cannot be put together from the rows of a group; start the query from {}",
+                    path.target(self.model_at(&path.prefix(0))?).name
+                )));
+            }
+        };
         // A subquery of its own. Its FROM clause decides where the column stands, so the column is written when that
         // is known, and moved in front of it.
-        self.push("(SELECT ");
+        self.push(before);
+        self.push("SELECT ");
         self.push(open);
         let here = self.out.len();
         self.open_chain(&path, false)?;
         let end = self.out.len();
         // The chain holds no parameters, so moving the text does not disturb their order.
-        self.expr(tape, at - 1)?;
+        self.grouped(false, |w| w.expr(tape, at - 1))?;
         let operand = self.out.split_off(end);
         self.close_frame();
         self.out.insert_str(here, close);
         self.out.insert_str(here, &operand);
-        self.push(")");
+        self.push(after);
         Ok(())
     }
 

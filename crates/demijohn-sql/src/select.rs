@@ -1,6 +1,7 @@
 //! Queries.
 
-use crate::join::column_name;
+use crate::expr::arity;
+use crate::join::{column_name, many_as_value};
 use crate::writer::{Writer, write_number};
 use demijohn_model::driver::{Dialect, Param};
 use demijohn_model::meta::{ModelMeta, RelationKind};
@@ -23,24 +24,54 @@ fn clamp(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// True when the node aggregates the query's own rows.
-fn aggregates_rows(node: &Node) -> bool {
-    node.ops.iter().enumerate().any(|(i, op)| match op {
+/// True when the expression aggregates the query's own rows.
+fn aggregates_rows(ops: &[Op]) -> bool {
+    ops.iter().enumerate().any(|(at, op)| match op {
         Op::CountAll => true,
         // Over a to-many relation it is a subquery, which is a value like any other.
-        Op::Aggregate(_) => !node.ops[..i]
-            .iter()
-            .any(|op| matches!(op, Op::Column { path, .. } if path.is_many())),
+        Op::Aggregate(_) => !is_over_many(&ops[..at]),
         _ => false,
     })
 }
 
+/// True when the operand that ends `ops` has a column behind a to-many relation.
+fn is_over_many(ops: &[Op]) -> bool {
+    let mut open = 1;
+    ops.iter()
+        .rev()
+        .take_while(|op| {
+            let is_operand = open > 0;
+            open = (open + arity(op)).saturating_sub(1);
+            is_operand
+        })
+        .any(|op| matches!(op, Op::Column { path, .. } if path.is_many()))
+}
+
 fn is_aggregated(query: &Query) -> bool {
-    !query.group.is_empty()
+    query.aggregate
+        || !query.group.is_empty()
         || query
             .select
             .iter()
-            .any(|item| matches!(item, Item::Expr(node) if aggregates_rows(node)))
+            .any(|item| matches!(item, Item::Expr(node) if aggregates_rows(&node.ops)))
+}
+
+fn is_key(query: &Query, node: &Node) -> bool {
+    let is = |key: &Node| key.ops == node.ops && key.params == node.params && key.subs.is_empty();
+    query.group.iter().any(is)
+}
+
+/// True when a condition is on groups, not on single rows: it has an aggregate of the rows, or repeats a selected one.
+fn is_about_groups(query: &Query, ops: &[Op]) -> bool {
+    aggregates_rows(ops)
+        || query.select.iter().any(|item| match item {
+            Item::Expr(node) => {
+                matches!(node.ops.last(), Some(Op::CountPath { .. } | Op::Aggregate(_)))
+                    && !is_key(query, node)
+                    && ops.windows(node.ops.len()).any(|part| part == node.ops)
+            }
+            Item::Model(_) => false,
+        })
 }
 
 impl<'q> Writer {
@@ -62,7 +93,11 @@ impl<'q> Writer {
             && !is_aggregated(query)
         {
             self.push("SELECT COUNT(*)");
-            return self.query_after_columns(query, |_, _| Ok(()), false);
+            let alias = self.fresh();
+            self.open_root(query.model, alias, None);
+            self.from_where(query, alias, None)?;
+            self.close_frame();
+            return Ok(());
         }
         self.push("SELECT COUNT(*) FROM (");
         if !query.unions.is_empty() {
@@ -94,43 +129,34 @@ impl<'q> Writer {
 
     /// The inside of `EXISTS (..)`.
     pub(crate) fn subquery_exists(&mut self, query: &'q Query) -> Result<()> {
-        self.level += 1;
-        self.exists_rows(query)?;
-        self.level -= 1;
-        Ok(())
+        self.inside(|w| w.exists_rows(query))
     }
 
     /// The inside of a subquery that is a value.
     pub(crate) fn subquery_value(&mut self, query: &'q Query) -> Result<()> {
-        let key;
-        let columns = match &*query.select {
-            // Whole objects stand for their keys, as in `author__in=users`.
-            [] | [Item::Model(_)] => {
-                key = true;
-                1
-            }
-            _ => {
-                key = false;
-                self.level += 1;
-                let count = width(query);
-                self.level -= 1;
-                count
-            }
-        };
-        if columns != 1 {
+        // Whole objects stand for their keys, as in `author__in=users`.
+        let is_objects = matches!(&*query.select, [] | [Item::Model(_)]) && query.unions.is_empty();
+        if !is_objects && width(query) != 1 {
             return Err(Error::usage(format!(
-                "a subquery that is a value selects one column, this one {columns}; use `.values(|x| x.one_column)`"
+                "a subquery that is a value selects one column, this one {}; use `.values(|x| x.one_column)`",
+                width(query)
             )));
         }
+        let part = if is_objects { Part::Keys } else { Part::Columns };
+        // Without a limit the order of the rows means nothing.
+        let ordered = query.limit.is_some() || query.offset.is_some() || !query.order.is_empty();
+        self.inside(|w| match query.unions.is_empty() {
+            true => w.query(query, part, ordered),
+            false => w.union(query),
+        })
+    }
+
+    /// Writes what stands in a subquery.
+    fn inside(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.level += 1;
-        if !query.unions.is_empty() {
-            self.union(query)?;
-        } else {
-            let ordered = query.limit.is_some() || query.offset.is_some();
-            self.query(query, if key { Part::Keys } else { Part::Columns }, ordered)?;
-        }
+        let done = self.grouped(false, write);
         self.level -= 1;
-        Ok(())
+        done
     }
 
     /// The keys of a query's rows, as a query beside the one that is changed.
@@ -158,7 +184,7 @@ impl<'q> Writer {
         self.open_chain_as_root(path)?;
         if let Some(filter) = &query.filter {
             self.push(" AND ");
-            self.grouped_condition(filter)?;
+            self.grouped(false, |w| w.condition_after_and(filter))?;
         }
         self.close_frame();
         self.level -= 1;
@@ -167,7 +193,7 @@ impl<'q> Writer {
     }
 
     /// A condition that follows another after AND.
-    fn grouped_condition(&mut self, node: &'q Node) -> Result<()> {
+    fn condition_after_and(&mut self, node: &'q Node) -> Result<()> {
         if matches!(node.ops.last(), Some(Op::Or)) {
             self.push("(");
             self.condition_node(node)?;
@@ -180,97 +206,10 @@ impl<'q> Writer {
 
     /// `SELECT .. FROM .. ORDER BY .. LIMIT ..`
     fn query(&mut self, query: &'q Query, part: Part, ordered: bool) -> Result<()> {
-        self.push(if query.distinct && part == Part::Columns {
-            "SELECT DISTINCT "
-        } else {
-            "SELECT "
-        });
-        self.query_after_columns(
-            query,
-            |w, feed| {
-                let mut first = true;
-                if let Some(key) = feed {
-                    w.column_of(key);
-                    first = false;
-                }
-                match part {
-                    Part::Columns => {
-                        for item in &query.select {
-                            w.item(item, &mut first)?;
-                        }
-                        if first {
-                            return Err(Error::usage("the query selects nothing"));
-                        }
-                    }
-                    Part::Rows => w.push("1"),
-                    Part::Keys => {
-                        let key = w.column(&Path::ROOT, query.model.pk)?;
-                        w.column_of(key);
-                    }
-                }
-                Ok(())
-            },
-            ordered,
-        )
-    }
-
-    /// The columns, then everything behind them.
-    fn query_after_columns(
-        &mut self,
-        query: &'q Query,
-        columns: impl FnOnce(&mut Self, Option<(u32, &'static str)>) -> Result<()>,
-        ordered: bool,
-    ) -> Result<()> {
-        let alias = self.fresh();
-        self.open_root(query.model, alias, None);
-        let feed = match &query.fed_by {
-            Some(feed) => Some((feed, self.feed_key(query.model, feed, alias)?)),
-            None => None,
-        };
-        columns(self, feed.as_ref().map(|(_, key)| key.key))?;
-        self.push(" FROM ");
-        self.name(query.model.table);
-        self.push(" ");
-        self.alias(alias);
-        if let Some((_, key)) = &feed
-            && let Some((table, column)) = key.through
-        {
-            self.push(" JOIN ");
-            self.name(table);
-            self.push(" ");
-            self.alias(key.key.0);
-            self.push(" ON ");
-            self.column_of((key.key.0, column));
-            self.push(" = ");
-            self.column_of((alias, query.model.pk_field().column));
+        if query.fed_by.is_some() && (query.limit.is_some() || query.offset.is_some()) {
+            return self.limited_feed(query);
         }
-        self.joins_here();
-        let mut word = " WHERE ";
-        if let Some((feed, key)) = &feed {
-            if query.limit.is_some() || query.offset.is_some() {
-                return Err(Error::usage(
-                    "a limit inside `prefetch_related` would count over all parents together; it is not there yet",
-                ));
-            }
-            self.push(word);
-            self.column_of(key.key);
-            self.in_list(Param::Keys {
-                step: feed.step,
-                column: feed.column,
-            });
-            word = " AND ";
-        }
-        if query.empty {
-            self.push(word);
-            let never = self.never();
-            self.push(never);
-            word = " AND ";
-        }
-        if let Some(filter) = &query.filter {
-            self.filter(query, filter, word)?;
-        } else {
-            self.group_by(query)?;
-        }
+        self.head(query, part)?;
         if ordered {
             self.order_by(query)?;
         }
@@ -282,18 +221,128 @@ impl<'q> Writer {
         Ok(())
     }
 
+    /// `SELECT .. FROM .. WHERE .. GROUP BY .. HAVING ..`; its frame stays open.
+    fn head(&mut self, query: &'q Query, part: Part) -> Result<()> {
+        self.push(if query.distinct && part == Part::Columns {
+            "SELECT DISTINCT "
+        } else {
+            "SELECT "
+        });
+        let alias = self.fresh();
+        self.open_root(query.model, alias, None);
+        let feed = self.feed(query, alias)?;
+        let mut count = 0;
+        if let Some(feed) = &feed {
+            self.column_of(feed.key);
+            count = 1;
+        }
+        match part {
+            Part::Columns => {
+                self.items(query, &mut count, false)?;
+                if count == 0 {
+                    return Err(Error::usage("the query selects nothing"));
+                }
+            }
+            Part::Rows => self.push("1"),
+            Part::Keys => {
+                let key = self.column(&Path::ROOT, query.model.pk)?;
+                self.column_of(key);
+            }
+        }
+        self.from_where(query, alias, feed)
+    }
+
+    /// A prefetch with a limit: so many rows for each parent.
+    fn limited_feed(&mut self, query: &'q Query) -> Result<()> {
+        if query.distinct || is_aggregated(query) {
+            return Err(Error::usage(
+                "a prefetch with a limit cannot be distinct or grouped; leave the limit out",
+            ));
+        }
+        // The columns get names of their own: two joined tables may have an `id` each.
+        let width = width(query) + 1;
+        for i in 0..width {
+            self.push(if i == 0 { "SELECT c" } else { ", c" });
+            write_number(&mut self.out, i);
+        }
+        self.push(" FROM (SELECT ");
+        let alias = self.fresh();
+        self.open_root(query.model, alias, None);
+        let Some(feed) = self.feed(query, alias)? else {
+            return Err(Error::usage("the prefetch has no parent"));
+        };
+        let key = feed.key;
+        self.column_of(key);
+        self.push(" AS c0");
+        let mut count = 1;
+        self.items(query, &mut count, true)?;
+        self.push(", ROW_NUMBER() OVER (PARTITION BY ");
+        self.column_of(key);
+        self.order_by(query)?;
+        self.push(") AS n");
+        self.from_where(query, alias, Some(feed))?;
+        self.close_frame();
+        self.push(") t WHERE ");
+        let offset = query.offset.unwrap_or(0);
+        self.push("n > ");
+        self.bind(Param::Value(clamp(offset)));
+        if let Some(limit) = query.limit {
+            self.push(" AND n <= ");
+            self.bind(Param::Value(clamp(offset.saturating_add(limit))));
+        }
+        self.push(" ORDER BY n");
+        Ok(())
+    }
+
+    fn from_where(&mut self, query: &'q Query, alias: u32, feed: Option<FeedKey>) -> Result<()> {
+        self.push(" FROM ");
+        self.name(query.model.table);
+        self.push(" ");
+        self.alias(alias);
+        if let Some(feed) = &feed
+            && let Some((table, column)) = feed.through
+        {
+            self.push(" JOIN ");
+            self.name(table);
+            self.push(" ");
+            self.alias(feed.key.0);
+            self.push(" ON ");
+            self.column_of((feed.key.0, column));
+            self.push(" = ");
+            self.column_of((alias, query.model.pk_field().column));
+        }
+        self.joins_here();
+        let mut word = " WHERE ";
+        if let Some(feed) = feed {
+            self.push(word);
+            self.column_of(feed.key);
+            self.in_list(feed.keys);
+            word = " AND ";
+        }
+        if query.empty {
+            self.push(word);
+            let never = self.never();
+            self.push(never);
+            word = " AND ";
+        }
+        match &query.filter {
+            Some(filter) => self.filter(query, filter, word),
+            None => self.group_by(query),
+        }
+    }
+
     /// WHERE, GROUP BY and HAVING: a condition on aggregates comes after grouping, every other before.
     fn filter(&mut self, query: &'q Query, filter: &'q Node, word: &'static str) -> Result<()> {
-        if !aggregates_rows(filter) {
+        if !is_aggregated(query) && !aggregates_rows(&filter.ops) {
             self.push(word);
             if word == " AND " {
-                self.grouped_condition(filter)?;
+                self.condition_after_and(filter)?;
             } else {
                 self.condition_node(filter)?;
             }
             return self.group_by(query);
         }
-        if query.group.is_empty() {
+        if query.group.is_empty() && aggregates_rows(&filter.ops) {
             return Err(Error::usage(
                 "an aggregate of the query's own rows in `filter` needs `.group_by(..)` before it",
             ));
@@ -309,15 +358,13 @@ impl<'q> Writer {
             let mut operand = link;
             let mut start = 0;
             loop {
-                let aggregated = filter.ops[start..=operand]
-                    .iter()
-                    .any(|op| matches!(op, Op::Aggregate(_) | Op::CountAll));
-                if aggregated == having {
+                let about_groups = !query.group.is_empty() && is_about_groups(query, &filter.ops[start..=operand]);
+                if about_groups == having {
                     self.push(word);
                     word = " AND ";
                     let parens = matches!(tape.op(operand), Op::Or);
                     self.push(if parens { "(" } else { "" });
-                    self.condition(tape, operand)?;
+                    self.grouped(having, |w| w.condition(tape, operand))?;
                     self.push(if parens { ")" } else { "" });
                 }
                 match self.next_link(tape, link, at, Op::And) {
@@ -336,7 +383,7 @@ impl<'q> Writer {
     fn group_by(&mut self, query: &'q Query) -> Result<()> {
         for (i, node) in query.group.iter().enumerate() {
             self.push(if i == 0 { " GROUP BY " } else { ", " });
-            self.value_node(node)?;
+            self.grouped(false, |w| w.value_node(node))?;
         }
         Ok(())
     }
@@ -355,13 +402,13 @@ impl<'q> Writer {
         for (i, node) in query.order.iter().enumerate() {
             self.push(if i == 0 { " ORDER BY " } else { ", " });
             let tape = self.open(node)?;
-            match tape.op(tape.last()) {
-                Op::Asc => self.expr(tape, tape.last() - 1)?,
-                Op::Desc => {
-                    self.expr(tape, tape.last() - 1)?;
-                    self.push(" DESC");
-                }
-                _ => self.expr(tape, tape.last())?,
+            let descending = matches!(tape.op(tape.last()), Op::Desc);
+            let end = tape.last() - usize::from(matches!(tape.op(tape.last()), Op::Asc | Op::Desc));
+            let is_key = query.group.iter().any(|key| key.ops == node.ops[..=end]);
+            let grouped = is_aggregated(query) && !is_key;
+            self.grouped(grouped, |w| w.expr(tape, end))?;
+            if descending {
+                self.push(" DESC");
             }
             self.close(tape);
         }
@@ -390,28 +437,45 @@ impl<'q> Writer {
         }
     }
 
-    fn item(&mut self, item: &'q Item, first: &mut bool) -> Result<()> {
-        let mut comma = |w: &mut Self| {
-            if !*first {
-                w.push(", ");
-            }
-            *first = false;
-        };
-        match item {
-            Item::Expr(node) => {
-                comma(self);
-                self.value_node(node)
-            }
-            Item::Model(path) => {
-                let model = self.model_at(path)?;
-                let alias = self.table(path)?;
-                for field in model.fields {
-                    comma(self);
-                    self.column_of((alias, field.column));
+    /// What is selected, by its own names or numbered `c1`, `c2` ..
+    fn items(&mut self, query: &'q Query, count: &mut usize, numbered: bool) -> Result<()> {
+        let grouped = is_aggregated(query);
+        for item in &query.select {
+            match item {
+                Item::Expr(node) => {
+                    self.comma(*count);
+                    self.grouped(grouped && !is_key(query, node), |w| w.value_node(node))?;
+                    self.numbered(count, numbered);
                 }
-                Ok(())
+                Item::Model(path) => {
+                    let model = self.model_at(path)?;
+                    if self.needs_chain(path)?.is_some() {
+                        return Err(many_as_value(path));
+                    }
+                    let alias = self.table(path)?;
+                    for field in model.fields {
+                        self.comma(*count);
+                        self.column_of((alias, field.column));
+                        self.numbered(count, numbered);
+                    }
+                }
             }
         }
+        Ok(())
+    }
+
+    fn comma(&mut self, count: usize) {
+        if count > 0 {
+            self.push(", ");
+        }
+    }
+
+    fn numbered(&mut self, count: &mut usize, numbered: bool) {
+        if numbered {
+            self.push(" AS c");
+            write_number(&mut self.out, *count);
+        }
+        *count += 1;
     }
 
     /// UNION: the order applies to the whole, by the number of the column.
@@ -437,7 +501,12 @@ impl<'q> Writer {
                     self.push(" t");
                 }
             } else {
-                self.query_without_tail(member)?;
+                if member.fed_by.is_some() {
+                    return Err(Error::usage("a union cannot be prefetched"));
+                }
+                // Order and limit are those of the whole.
+                self.head(member, Part::Columns)?;
+                self.close_frame();
             }
         }
         for (i, order) in query.order.iter().enumerate() {
@@ -459,36 +528,11 @@ impl<'q> Writer {
         Ok(())
     }
 
-    /// A member of a union: without order and limit.
-    fn query_without_tail(&mut self, query: &'q Query) -> Result<()> {
-        self.push(if query.distinct { "SELECT DISTINCT " } else { "SELECT " });
-        let alias = self.fresh();
-        self.open_root(query.model, alias, None);
-        let mut first = true;
-        for item in &query.select {
-            self.item(item, &mut first)?;
+    fn feed(&mut self, query: &Query, alias: u32) -> Result<Option<FeedKey>> {
+        match &query.fed_by {
+            Some(feed) => self.feed_key(query.model, feed, alias).map(Some),
+            None => Ok(None),
         }
-        self.push(" FROM ");
-        self.name(query.model.table);
-        self.push(" ");
-        self.alias(alias);
-        self.joins_here();
-        if query.fed_by.is_some() {
-            return Err(Error::usage("a union cannot be prefetched"));
-        }
-        let mut word = " WHERE ";
-        if query.empty {
-            self.push(word);
-            let never = self.never();
-            self.push(never);
-            word = " AND ";
-        }
-        match &query.filter {
-            Some(filter) => self.filter(query, filter, word)?,
-            None => self.group_by(query)?,
-        }
-        self.close_frame();
-        Ok(())
     }
 
     fn feed_key(&mut self, model: &'static ModelMeta, feed: &Feed, alias: u32) -> Result<FeedKey> {
@@ -500,25 +544,24 @@ impl<'q> Writer {
                 model.name
             )));
         }
-        Ok(match hop.relation().kind {
-            RelationKind::ToOne { field, .. } if hop.reverse => FeedKey {
-                key: (alias, column_name(model, field)?),
-                through: None,
-            },
-            RelationKind::ToOne { .. } => FeedKey {
-                key: (alias, model.pk_field().column),
-                through: None,
-            },
+        let (key, through) = match hop.relation().kind {
+            RelationKind::ToOne { field, .. } if hop.reverse => ((alias, column_name(model, field)?), None),
+            RelationKind::ToOne { .. } => ((alias, model.pk_field().column), None),
             RelationKind::ManyToMany { through } => {
                 let (parent, here) = match hop.reverse {
                     false => (through.source, through.target),
                     true => (through.target, through.source),
                 };
-                FeedKey {
-                    key: (self.fresh(), parent),
-                    through: Some((through.table, here)),
-                }
+                ((self.fresh(), parent), Some((through.table, here)))
             }
+        };
+        Ok(FeedKey {
+            key,
+            through,
+            keys: Param::Keys {
+                step: feed.step,
+                column: feed.column,
+            },
         })
     }
 }
@@ -528,6 +571,7 @@ struct FeedKey {
     key: (u32, &'static str),
     /// The table between, and its column with the key of the query's model.
     through: Option<(&'static str, &'static str)>,
+    keys: Param,
 }
 
 /// How many columns a query selects.

@@ -19,6 +19,8 @@ pub(crate) struct Writer {
     /// Shapes of the tapes being written, one after another.
     pub(crate) spans: Vec<Span>,
     pub(crate) depth: u32,
+    /// What is written is the aggregate of several rows: values of single rows must be summed up.
+    pub(crate) grouped: bool,
 }
 
 impl Writer {
@@ -32,6 +34,7 @@ impl Writer {
             next_alias: 0,
             spans: Vec::new(),
             depth: 0,
+            grouped: false,
         }
     }
 
@@ -48,6 +51,14 @@ impl Writer {
 
     pub(crate) fn push(&mut self, text: &str) {
         self.out.push_str(text);
+    }
+
+    /// Writes with another idea of whether rows are grouped here.
+    pub(crate) fn grouped<T>(&mut self, grouped: bool, write: impl FnOnce(&mut Self) -> T) -> T {
+        let around = std::mem::replace(&mut self.grouped, grouped);
+        let done = write(self);
+        self.grouped = around;
+        done
     }
 
     pub(crate) fn name(&mut self, name: &str) {
