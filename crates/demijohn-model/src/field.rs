@@ -163,6 +163,7 @@ impl Temporal for Date {}
 impl<T: Temporal> Temporal for Option<T> {}
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -371,10 +371,10 @@ impl<'q> Writer {
         while i > start {
             i -= 1;
             match tape.op(i) {
-                Op::Column { path, field } => {
-                    if self.needs_chain(path)?.is_none() && self.may_be_null(path, *field)? {
-                        return Ok(false);
-                    }
+                Op::Column { path, field }
+                    if self.needs_chain(path)?.is_none() && self.may_be_null(path, *field)? =>
+                {
+                    return Ok(false);
                 }
                 Op::Param if self.param(tape, i).is_none_or(Value::is_null) => return Ok(false),
                 Op::Scalar(_) | Op::Aggregate(_) => return Ok(false),

@@ -95,7 +95,7 @@ impl<'q> Writer {
             self.push("SELECT COUNT(*)");
             let alias = self.fresh();
             self.open_root(query.model, alias, None);
-            self.from_where(query, alias, None)?;
+            self.tables_and_conditions(query, alias, None)?;
             self.close_frame();
             return Ok(());
         }
@@ -249,7 +249,7 @@ impl<'q> Writer {
                 self.column_of(key);
             }
         }
-        self.from_where(query, alias, feed)
+        self.tables_and_conditions(query, alias, feed)
     }
 
     /// A prefetch with a limit: so many rows for each parent.
@@ -280,7 +280,7 @@ impl<'q> Writer {
         self.column_of(key);
         self.order_by(query)?;
         self.push(") AS n");
-        self.from_where(query, alias, Some(feed))?;
+        self.tables_and_conditions(query, alias, Some(feed))?;
         self.close_frame();
         self.push(") t WHERE ");
         let offset = query.offset.unwrap_or(0);
@@ -294,7 +294,7 @@ impl<'q> Writer {
         Ok(())
     }
 
-    fn from_where(&mut self, query: &'q Query, alias: u32, feed: Option<FeedKey>) -> Result<()> {
+    fn tables_and_conditions(&mut self, query: &'q Query, alias: u32, feed: Option<FeedKey>) -> Result<()> {
         self.push(" FROM ");
         self.name(query.model.table);
         self.push(" ");

@@ -1,5 +1,5 @@
 //! The SQL of each construct, as snapshots: one file per group, so that a change of the compiler shows what it changes.
-#![allow(missing_docs, unused_crate_dependencies)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod blog;
 

@@ -162,6 +162,7 @@ fn clock(time: Time) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

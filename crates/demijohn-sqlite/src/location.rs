@@ -89,6 +89,7 @@ impl std::fmt::Display for Location {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
