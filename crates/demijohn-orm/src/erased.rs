@@ -105,12 +105,16 @@ impl Choice {
         }
     }
 
-    /// The condition that it has this value, given as text; `None` when the text is no such value.
+    /// The condition that it has this value, given as text; `None` when the text is no such value. A whole number has
+    /// one form: `+1`, `01` and ` 1` are none, so that a row has one address.
     pub fn is(&self, text: &str) -> Option<Node> {
         let value = match self.kind {
             Some(kind) => lookup::coerce(kind, Value::Text(text.to_owned())).ok()?,
             None => Value::Text(text.to_owned()),
         };
+        if matches!(&value, Value::Int(number) if number.to_string() != text) {
+            return None;
+        }
         Some(self.node.clone().then(Node::param(value)).push(Op::Eq))
     }
 
