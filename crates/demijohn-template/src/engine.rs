@@ -7,7 +7,7 @@ use crate::scan;
 use minijinja::functions::Function;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{FunctionArgs, FunctionResult};
-use minijinja::{AutoEscape, Environment, TemplateSource, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Output, State, TemplateSource, UndefinedBehavior, Value};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,6 +67,7 @@ impl Engine {
         let mut syntax = SyntaxConfig::builder();
         syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
         env.set_syntax(syntax.build().expect("the usual delimiters are valid"));
+        env.set_formatter(format_value);
         // Errors carry the source; costs nothing until there is one.
         env.set_debug(true);
         Builder {
@@ -391,6 +392,36 @@ fn escape_by_ending(name: &str) -> AutoEscape {
         "html" | "htm" | "xml" | "xhtml" | "svg" | "rss" | "atom" => AutoEscape::Html,
         _ => AutoEscape::None,
     }
+}
+
+/// Writes a value into a page. The engine's own way escapes `/` as well, which guards nothing between tags or in quoted
+/// attributes and makes every link unreadable.
+fn format_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    match value.as_str() {
+        Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
+            write_escaped(out, text).map_err(minijinja::Error::from)
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    }
+}
+
+fn write_escaped(out: &mut Output, text: &str) -> std::fmt::Result {
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            _ => continue,
+        };
+        // These are ASCII, so the cuts are between characters.
+        out.write_str(&text[written..at])?;
+        out.write_str(escape)?;
+        written = at + 1;
+    }
+    out.write_str(&text[written..])
 }
 
 /// The candidate with the smallest edit distance, if it is small enough to be a slip of the pen.

@@ -104,6 +104,16 @@ fn markup_is_escaped_by_the_ending_of_the_name() {
 }
 
 #[test]
+fn the_five_characters_are_escaped_and_no_other() {
+    let v = "a/b & <c> \"d\" 'e' ä\u{1f377}";
+    assert_eq!(
+        text("{{ v }}", context! { v }),
+        "a/b &amp; &lt;c&gt; &quot;d&quot; &#39;e&#39; ä\u{1f377}"
+    );
+    assert_eq!(text("{{ v }}", context! { v => vec!["<"] }), "[&#x27;&lt;&#x27;]");
+}
+
+#[test]
 fn safe_values_are_not_escaped_again() {
     let context = || context! { raw => "<i>", safe => Value::from_safe_string("<b>".into()) };
     assert_eq!(

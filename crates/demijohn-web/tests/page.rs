@@ -68,7 +68,7 @@ fn a_page_is_rendered_with_links() {
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
         assert_eq!(
             answer.text(),
-            "&lt;Cellar&gt; &#x2f;blog&#x2f;a%20b&#x2f;?page=2 &#x2f;blog&#x2f; GET &#x2f;blog&#x2f; x blog.index"
+            "&lt;Cellar&gt; /blog/a%20b/?page=2 /blog/ GET /blog/ x blog.index"
         );
     });
 }

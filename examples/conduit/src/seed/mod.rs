@@ -102,14 +102,18 @@ async fn fill(db: &Db, hash: &str) -> Result<()> {
     let mut tags: BTreeMap<&'static str, Tag> = BTreeMap::new();
     let mut articles = Vec::with_capacity(ARTICLES);
     let now = DateTime::now();
+    // How many articles each topic has so far.
+    let mut told = [0; TOPICS.len()];
     for number in 0..ARTICLES {
         // Every author has two topics, the second shared with a neighbour.
         let author = dice.below(users.len());
         let at = (author + usize::from(dice.once_in(3))) % TOPICS.len();
         let topic = &TOPICS[at];
-        let written = topic.write(number * 3 + at, &mut dice);
+        let written = topic.write(at * 9 + told[at], &mut dice);
+        told[at] += 1;
         // Some two years, denser towards today, at waking hours.
-        let age = (ARTICLES - number) * (ARTICLES - number) * 18 / 1000;
+        let back = ARTICLES - number;
+        let age = back / 2 + back * back / 80;
         let published = days_before(now, age, 6 * 60 + dice.below(16 * 60));
         let article = new!(Article {
             slug: format!("{}-{}", crate::slug::slug(&written.title), number + 1),
@@ -149,7 +153,7 @@ async fn fill(db: &Db, hash: &str) -> Result<()> {
     }
 
     for user in &users {
-        let liked = 4 + dice.below(30);
+        let liked = 8 + dice.below(60);
         let all: Vec<&Article> = articles.iter().collect();
         user.favorites().add(db, dice.some(&all, liked)).await?;
         let followed: Vec<&User> = users

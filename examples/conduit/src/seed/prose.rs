@@ -57,6 +57,8 @@ pub(crate) struct Topic {
     tool: &'static str,
     stuff: &'static str,
     place: &'static str,
+    /// The place with the word that goes before it.
+    at: &'static str,
     teacher: &'static str,
     mistake: &'static str,
 }
@@ -71,6 +73,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a cast-iron pot",
         stuff: "rye flour",
         place: "a kitchen the size of a wardrobe",
+        at: "in a kitchen the size of a wardrobe",
         teacher: "a retired baker in Ghent",
         mistake: "adding flour whenever the dough felt wet",
     },
@@ -83,6 +86,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a hand fork",
         stuff: "leaf mould",
         place: "the strip of earth behind the garages",
+        at: "on the strip of earth behind the garages",
         teacher: "the woman two allotments down",
         mistake: "digging because it was Saturday",
     },
@@ -95,6 +99,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a spoke key",
         stuff: "chain oil",
         place: "the workshop under the railway arch",
+        at: "in the workshop under the railway arch",
         teacher: "a mechanic who never hurried",
         mistake: "tightening everything at once",
     },
@@ -107,6 +112,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a pair of old binoculars",
         stuff: "red torchlight",
         place: "the flat roof above my stairwell",
+        at: "on the flat roof above my stairwell",
         teacher: "a school caretaker with a telescope",
         mistake: "looking for what the photographs show",
     },
@@ -119,6 +125,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "the compiler",
         stuff: "borrowed text",
         place: "a desk with one good lamp",
+        at: "at a desk with one good lamp",
         teacher: "a colleague who reads errors to the end",
         mistake: "cloning until it compiled",
     },
@@ -129,8 +136,9 @@ pub(crate) const TOPICS: &[Topic] = &[
         thing: "index",
         things: "queries",
         tool: "the query plan",
-        stuff: "ten million rows",
+        stuff: "made-up data",
         place: "the quiet end of the office",
+        at: "at the quiet end of the office",
         teacher: "a woman who had kept one database alive for twenty years",
         mistake: "adding an index for every complaint",
     },
@@ -143,6 +151,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a block plane",
         stuff: "green ash",
         place: "the cold half of the garage",
+        at: "in the cold half of the garage",
         teacher: "a boat builder with nine fingers",
         mistake: "sanding what I should have cut again",
     },
@@ -155,6 +164,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a cheap notebook",
         stuff: "sunflower hearts",
         place: "the bench by the sewage works",
+        at: "on the bench by the sewage works",
         teacher: "a postman on his day off",
         mistake: "walking when I should have stood still",
     },
@@ -167,6 +177,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a clock with a loud tick",
         stuff: "lost positions",
         place: "the back room of a café",
+        at: "in the back room of a café",
         teacher: "an opponent who apologised before every check",
         mistake: "moving because I saw a move",
     },
@@ -179,6 +190,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a composing stick",
         stuff: "cotton paper",
         place: "a cellar that smells of ink",
+        at: "in a cellar that smells of ink",
         teacher: "a printer who set hymn books",
         mistake: "choosing the typeface first",
     },
@@ -191,6 +203,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a paper map",
         stuff: "cold tea",
         place: "the ridge above the reservoir",
+        at: "on the ridge above the reservoir",
         teacher: "a shepherd who measured distance in dogs",
         mistake: "carrying what I feared to need",
     },
@@ -203,6 +216,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a metronome",
         stuff: "rosin",
         place: "the spare room with the bad carpet",
+        at: "in the spare room with the bad carpet",
         teacher: "a teacher who stopped me after four bars",
         mistake: "playing the easy half twice",
     },
@@ -215,6 +229,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a bent wooden rib",
         stuff: "stoneware clay",
         place: "a shed with a kiln and no window",
+        at: "in a shed with a kiln and no window",
         teacher: "a potter who breaks every tenth piece",
         mistake: "pulling the walls before the clay was centred",
     },
@@ -227,6 +242,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a steel pen",
         stuff: "tracing paper",
         place: "the reading room of the county archive",
+        at: "in the reading room of the county archive",
         teacher: "a surveyor who paced out his own street",
         mistake: "drawing what I knew in place of what I saw",
     },
@@ -239,6 +255,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a tide table",
         stuff: "wet rope",
         place: "an estuary that empties twice a day",
+        at: "on an estuary that empties twice a day",
         teacher: "a ferryman who talked to the wind",
         mistake: "arguing with the tide",
     },
@@ -249,8 +266,9 @@ pub(crate) const TOPICS: &[Topic] = &[
         thing: "demijohn",
         things: "demijohns",
         tool: "a length of siphon tube",
-        stuff: "last year's lees",
+        stuff: "wild yeast",
         place: "the coolest corner of the cellar",
+        at: "in the coolest corner of the cellar",
         teacher: "a neighbour with a single row of vines",
         mistake: "tasting every second day",
     },
@@ -263,6 +281,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a pocket dictionary",
         stuff: "half-understood radio",
         place: "the last seat of the number nine tram",
+        at: "in the last seat of the number nine tram",
         teacher: "a grandmother who pretended not to know English",
         mistake: "learning lists",
     },
@@ -275,6 +294,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a waist-level camera",
         stuff: "expired film",
         place: "a bathroom with towels over the window",
+        at: "in a bathroom with towels over the window",
         teacher: "a wedding photographer on his last wedding",
         mistake: "pressing the shutter to be done with it",
     },
@@ -287,6 +307,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a lidded bowl",
         stuff: "rolled oolong",
         place: "the kitchen before anyone else is up",
+        at: "in the kitchen before anyone else is up",
         teacher: "a shopkeeper who would not sell me the dear one",
         mistake: "pouring boiling water on everything",
     },
@@ -299,6 +320,7 @@ pub(crate) const TOPICS: &[Topic] = &[
         tool: "a pair of thin needles",
         stuff: "undyed wool",
         place: "the waiting rooms of three hospitals",
+        at: "in the waiting rooms of three hospitals",
         teacher: "my aunt, who counts in a dialect",
         mistake: "hiding an error two rows further on",
     },
@@ -321,7 +343,7 @@ const TITLES: &[&str] = &[
     "{Doing} when the days are short",
     "Things {teacher} never explained",
     "The second hundred {things}",
-    "Why {stuff} deserves better",
+    "A kind word for {stuff}",
     "Small {things}, large patience",
     "The quiet economics of {doing}",
     "One {thing} a week",
@@ -338,13 +360,16 @@ const STANDFIRSTS: &[&str] = &[
     "There are people who find {doing} restful. This is not for them.",
     "Half a confession, half a set of instructions.",
     "For anyone who has ever blamed {tool}.",
+    "Eleven evenings, four usable results, and one that I would show to {teacher}.",
+    "Some people collect {things}. I collect reasons why they failed.",
+    "The opposite of a shortcut, described with affection.",
 ];
 
 const OPENINGS: &[&str] = &[
     "The first {thing} I was proud of is in a drawer, where nobody has to look at it.",
     "I came to {doing} late, and for the wrong reason: somebody said that I would not have the patience.",
     "Nobody warns you that {doing} is mostly waiting.",
-    "Last winter I spent eleven evenings in {place}, and had nothing to show for ten of them.",
+    "Last winter I spent eleven evenings {at}, and had nothing to show for ten of them.",
     "When people ask how I began with {doing}, I tell them a story that is shorter than the truth.",
     "For most of a year I believed that better {stuff} would solve it.",
     "There is a sound that tells you when a {thing} is right, and I cannot describe it.",
@@ -359,10 +384,10 @@ const MIDDLES: &[&str] = &[
     "I had been {mistake}, and I had been doing it with conviction.",
     "From {teacher} I had one remark in two years, and it was about my shoulders.",
     "You can own {tool} for a decade before you notice which hand is doing the work.",
-    "There is good {stuff} and there is {stuff} that you have learnt to forgive; the second is cheaper.",
+    "Good {stuff} can be bought; {stuff} that you have learnt to forgive cannot.",
     "Most {things} fail in the same three ways, and none of them is interesting.",
     "I keep a list of the failures, with dates, because memory is kind and lists are not.",
-    "In {place} there is no one to impress, which helps more than the light.",
+    "{At} there is no one to impress, which helps more than the light.",
     "The trick, if it is one, is to stop a moment before you want to.",
     "A friend who knows about these things says that I am describing attention, and she is probably right.",
     "Some evenings go by without a single decision, and those are often the good ones.",
@@ -370,7 +395,7 @@ const MIDDLES: &[&str] = &[
     "I tried it the fast way again in June, to be fair to my younger self; it was still wrong.",
     "Measure twice is good advice, but nobody says what to do when the two measures differ.",
     "Of the first thirty {things}, four were useful and one was beautiful, and I cannot tell you why.",
-    "Cheap {stuff} teaches you quickly; expensive {stuff} only teaches you to be careful.",
+    "Cheap {stuff} will teach you quickly; expensive {stuff} will only teach you to be careful.",
     "When it goes well I could not tell you what my hands were doing.",
     "If there is a shortcut I have not found it, and I have looked with great diligence.",
     "The weather has more to say about it than any manual.",
@@ -379,6 +404,16 @@ const MIDDLES: &[&str] = &[
     "I used to think of {doing} as a way to make things; now I think of the things as what it leaves behind.",
     "Once, out of impatience, I skipped the dull part, and then had three weeks in which to think about it.",
     "Nothing improves a {thing} like being asked to make it again for someone else.",
+    "Whoever says that it relaxes them has not done it with an audience.",
+    "I have met two people who were born able to do it, and both had been practising since they were six.",
+    "Half of what I own for it I do not use, and the other half I use every day.",
+    "My rule is to do nothing after ten at night that I would have to undo in the morning.",
+    "There is a word for the state in between, but it belongs to another craft.",
+    "On bad days I sweep the floor and call it preparation.",
+    "It costs very little to begin and rather a lot to stop.",
+    "At some point the questions change from how to why, and then, mercifully, back again.",
+    "The first dozen taught me what to look at; the second, what to leave alone.",
+    "Nobody else {at} would call it progress, but it was.",
     "There was a week when nothing worked, and I still do not know what ended it.",
     "The difference between the fifth and the fiftieth is that you no longer hold your breath.",
     "What looks like talent from across the room is usually somebody who has put {tool} back in the same place every night.",
@@ -427,7 +462,7 @@ const CLOSINGS: &[&str] = &[
     "If you try it, write to me about the failures; I have enough of the other kind.",
     "None of this is secret. It is only slow, which keeps it nearly as safe.",
     "So that is what I know. It fits on a postcard, and took eleven years.",
-    "And if it does not work, you will at least have been in {place}, which is not nothing.",
+    "And if it does not work, you will at least have been {at}, which is not nothing.",
     "The rest, as {teacher} says, is washing up.",
     "I had meant to end with advice, but the kettle is on and the light is good.",
 ];
@@ -445,7 +480,7 @@ const COMMENTS: &[&str] = &[
     "Printed it and pinned it above the bench.",
     "I disagree about the weather, and about nothing else.",
     "How long did the good one take, in the end?",
-    "Please write the second part. You have left us standing in {place}.",
+    "Please write the second part. You have left us standing {at}.",
     "A small correction: there are four ways to fail, and I have found the fourth.",
     "\"It is astonishing how much of skill turns out to be tidiness.\" That one hurt.",
     "Sent this to my sister, who has been saying so since 2009.",
@@ -462,8 +497,8 @@ pub(crate) struct Written {
 impl Topic {
     /// Writes about it. `number` chooses the title: twenty numbers in a row give twenty titles.
     pub(crate) fn write(&self, number: usize, dice: &mut Dice) -> Written {
-        let mut middles = dice.some(MIDDLES, 16).into_iter();
-        let mut headings = dice.some(HEADINGS, 3).into_iter();
+        let mut middles = dice.some(MIDDLES, MIDDLES.len()).into_iter();
+        let mut headings = dice.some(HEADINGS, 4).into_iter();
         let mut paragraphs = Vec::new();
 
         let first: Vec<&str> = [dice.pick(OPENINGS)]
@@ -471,13 +506,13 @@ impl Topic {
             .chain(middles.by_ref().take(2))
             .collect();
         paragraphs.push(self.say(&first));
-        for part in 0..3 + dice.below(3) {
+        for part in 0..2 + dice.below(6) {
             if part > 0 && dice.once_in(2) {
                 if let Some(heading) = headings.next() {
                     paragraphs.push(format!("## {heading}"));
                 }
             }
-            let length = 2 + dice.below(3);
+            let length = 2 + dice.below(4);
             let sentences: Vec<&str> = middles.by_ref().take(length).collect();
             if !sentences.is_empty() {
                 paragraphs.push(self.say(&sentences));
@@ -501,7 +536,7 @@ impl Topic {
         let title = TITLES[(number * 7) % TITLES.len()];
         Written {
             title: self.fill(title),
-            description: self.say(&[dice.pick(STANDFIRSTS)]),
+            description: self.say(&[STANDFIRSTS[(number * 5) % STANDFIRSTS.len()]]),
             body: paragraphs.join("\n\n"),
             tags,
         }
@@ -517,7 +552,13 @@ impl Topic {
     }
 
     fn fill(&self, text: &str) -> String {
+        let article = if self.thing.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
         let filled = text
+            .replace("a {thing}", &format!("{article} {}", self.thing))
             .replace("{doing}", self.doing)
             .replace("{Doing}", &capitalised(self.doing))
             .replace("{thing}", self.thing)
@@ -525,6 +566,8 @@ impl Topic {
             .replace("{tool}", self.tool)
             .replace("{stuff}", self.stuff)
             .replace("{place}", self.place)
+            .replace("{at}", self.at)
+            .replace("{At}", &capitalised(self.at))
             .replace("{teacher}", self.teacher)
             .replace("{mistake}", self.mistake);
         capitalised(&filled)
