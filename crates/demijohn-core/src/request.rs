@@ -331,6 +331,11 @@ impl Request {
         }
     }
 
+    /// Puts a body in, for whoever took it and hands it on changed.
+    pub fn put_body(&mut self, body: Body) {
+        self.body = BodyState::Unread(body);
+    }
+
     /// Takes the request apart, for a foreign service that answers in the framework's place.
     ///
     /// # Errors

@@ -98,6 +98,61 @@ impl Application {
         self
     }
 
+    /// Puts a layer of tower around everything, among the middlewares in the order added.
+    #[cfg(feature = "tower")]
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<crate::tower::Inside> + Send + Sync + 'static,
+        L::Service:
+            tower_service::Service<http::Request<demijohn_core::Body>, Response = http::Response<B>> + Send + 'static,
+        <L::Service as tower_service::Service<http::Request<demijohn_core::Body>>>::Error:
+            Into<demijohn_core::BoxError>,
+        <L::Service as tower_service::Service<http::Request<demijohn_core::Body>>>::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<demijohn_core::BoxError>,
+    {
+        scoped(&mut self.site).middleware.push(crate::tower::layer(layer));
+        self
+    }
+
+    /// Mounts a foreign service under a path, a whole `axum::Router` for one. It sees the path behind that.
+    ///
+    /// ```
+    /// # demijohn_web::test::block_on(async {
+    /// let router = axum::Router::new().route("/hello", axum::routing::get(async || "from axum"));
+    /// let client = demijohn_web::Application::new().mount_service("/old", router).test_client();
+    /// assert_eq!(client.get("/old/hello").await.text(), "from axum");
+    /// # });
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn mount_service<S, B>(mut self, path: &str, service: S) -> Self
+    where
+        S: tower_service::Service<http::Request<demijohn_core::Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + 'static,
+        S::Error: Into<demijohn_core::BoxError>,
+        S::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<demijohn_core::BoxError>,
+    {
+        let path = path.trim_end_matches('/');
+        let route = crate::tower::service_route(service, path);
+        if !path.is_empty() {
+            self.site.route(path, route.clone());
+        }
+        self.site.route(&format!("{path}/"), route.clone());
+        self.site.route(&format!("{path}/{{*rest}}"), route);
+        self
+    }
+
+    /// How forms with files are taken.
+    #[cfg(feature = "multipart")]
+    pub fn upload_limits(mut self, limits: crate::UploadLimits) -> Self {
+        self.site.bag_mut().insert(limits);
+        self
+    }
+
     /// Runs when a request is done with, however it ended: answered, failed, or its client gone.
     pub fn teardown(mut self, f: impl Fn(&mut demijohn_core::Request) + Send + Sync + 'static) -> Self {
         self.site.entry::<Routes>().teardowns.push(Arc::new(f));
@@ -441,7 +496,7 @@ impl Plan {
                 theirs == ours
             }
         });
-        if let Some(other) = same.filter(|_| declared.route.name.is_some()) {
+        if let Some(other) = same.filter(|_| declared.route.name.is_some() && !name.is_empty()) {
             findings.push(
                 Finding::error("web.E005", format!("the name `{name}` is taken by `{}`", other.text))
                     .on(text)

@@ -23,6 +23,8 @@
 extern crate self as demijohn_web;
 
 mod app;
+#[cfg(feature = "axum")]
+mod axum;
 mod blueprint;
 mod commands;
 pub mod conditional;
@@ -45,13 +47,21 @@ mod reply;
 mod route;
 mod routes;
 pub mod server;
+#[cfg(feature = "signing")]
+pub mod signing;
 mod state;
 mod stream;
 pub mod test;
+#[cfg(feature = "tower")]
+mod tower;
 mod trie;
+#[cfg(feature = "multipart")]
+mod upload;
 mod urls;
 
 pub use app::{Application, Ready};
+#[cfg(feature = "axum")]
+pub use axum::{Axum, AxumBody};
 pub use blueprint::Blueprint;
 pub use cookie::{Cookie, SameSite};
 pub use demijohn_core::check::Finding;
@@ -77,4 +87,8 @@ pub use route::{Route, any, delete, get, head, methods, options, patch, post, pu
 pub use routes::{Listed, Routes, Routing};
 pub use state::State;
 pub use stream::{Sender, Streamed};
+#[cfg(feature = "tower")]
+pub use tower::Inside;
+#[cfg(feature = "multipart")]
+pub use upload::{Chunks, Files, Upload, UploadLimits};
 pub use urls::{Link, Url, Urls, url_to};

@@ -88,6 +88,10 @@ impl<T: FromPairs> Extract for Form<T> {
 async fn form_pairs(request: &mut Request) -> Result<Pairs, Rejection> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    #[cfg(feature = "multipart")]
+    if essence.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Ok(crate::upload::texts(request).await?);
+    }
     if !essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Error::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,

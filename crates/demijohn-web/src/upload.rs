@@ -1,0 +1,475 @@
+//! Forms with files (`multipart/form-data`, RFC 7578).
+//!
+//! [`Form`](crate::Form) takes their texts, [`Files`] their files. A small file stays in memory, a large one goes to a
+//! temporary file as it comes in, which is gone when the request is.
+
+use crate::file::blocking;
+use crate::pairs::Pairs;
+use bytes::Bytes;
+use demijohn_core::{Body, BoxError, Error, Extract, Operation, Rejection, Request, Result};
+use futures_core::Stream;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tempfile::NamedTempFile;
+
+/// The files of a form. Without a form with files it is empty.
+///
+/// ```
+/// use demijohn_web::{post, test, Application, Error, Files, Result};
+///
+/// async fn upload(files: Files) -> Result<String> {
+///     let file = files.get("photo").ok_or_else(|| Error::bad_request("no photo"))?;
+///     Ok(format!("{} {} {}", file.file_name(), file.content_type(), file.len()))
+/// }
+///
+/// # test::block_on(async {
+/// let client = Application::new().route("/", post(upload)).test_client();
+/// let parts = test::Parts::new().text("title", "Me").file("photo", "me.png", "image/png", [1, 2, 3]);
+/// assert_eq!(client.post("/").multipart(parts).await.text(), "me.png image/png 3");
+/// # });
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Files(Arc<Parsed>);
+
+impl Files {
+    /// The first file of a field.
+    pub fn get(&self, name: &str) -> Option<&Upload> {
+        self.all(name).next()
+    }
+
+    /// All files of a field, in the order sent.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &Upload> {
+        self.0.files.iter().filter(move |file| file.name == name)
+    }
+
+    /// All files.
+    pub fn iter(&self) -> impl Iterator<Item = &Upload> {
+        self.0.files.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.files.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.files.is_empty()
+    }
+}
+
+impl Extract for Files {
+    async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+        match is_multipart(request) {
+            true => Ok(Files(parsed(request).await?)),
+            false => Ok(Files::default()),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.consumes.push("multipart/form-data");
+    }
+}
+
+/// A file that was sent.
+#[derive(Debug)]
+pub struct Upload {
+    name: String,
+    file_name: String,
+    content_type: String,
+    length: u64,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Memory(Bytes),
+    Spooled(NamedTempFile),
+}
+
+impl Upload {
+    /// The field's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The client's name for the file, without folders. It is the client's word: store files under names of your own, or
+    /// under what [`secure_filename`](crate::secure_filename) makes of it.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
+    /// The content type that the client says it has.
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// True for an empty file.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Where a large file lies while the request lasts; `None` for one in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.content {
+            Content::Memory(_) => None,
+            Content::Spooled(file) => Some(file.path()),
+        }
+    }
+
+    /// All of it, in memory. For large files use [`chunks`](Self::chunks) or [`save`](Self::save).
+    ///
+    /// # Errors
+    /// 500 when a temporary file cannot be read.
+    pub async fn bytes(&self) -> Result<Bytes> {
+        match &self.content {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::Spooled(file) => {
+                let path = file.path().to_owned();
+                Ok(blocking(move || std::fs::read(path)).await??.into())
+            }
+        }
+    }
+
+    /// Its content piece by piece.
+    ///
+    /// # Errors
+    /// 500 when a temporary file cannot be opened.
+    pub async fn chunks(&self) -> Result<Chunks> {
+        Ok(Chunks(match &self.content {
+            Content::Memory(bytes) => Source::Memory(bytes.clone()),
+            Content::Spooled(file) => {
+                let path = file.path().to_owned();
+                Source::File(blocking(move || std::fs::File::open(path)).await??)
+            }
+        }))
+    }
+
+    /// Writes it to a file that must not be there yet and that only this user can read.
+    ///
+    /// # Errors
+    /// 500 when the file is there already or cannot be written; what was begun is taken away again.
+    pub async fn save(&self, path: impl Into<PathBuf>) -> Result<()> {
+        let path = path.into();
+        let memory = match &self.content {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::Spooled(file) => Err(file.path().to_owned()),
+        };
+        blocking(move || -> Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut target = options.open(&path)?;
+            let written = match memory {
+                Ok(bytes) => target.write_all(&bytes),
+                Err(spooled) => std::fs::File::open(spooled)
+                    .and_then(|mut file| std::io::copy(&mut file, &mut target))
+                    .map(drop),
+            };
+            if let Err(error) = written {
+                drop(target);
+                let _ = std::fs::remove_file(&path);
+                return Err(error.into());
+            }
+            Ok(())
+        })
+        .await?
+    }
+}
+
+/// The content of an [`Upload`], piece by piece.
+#[derive(Debug)]
+pub struct Chunks(Source);
+
+#[derive(Debug)]
+enum Source {
+    Memory(Bytes),
+    File(std::fs::File),
+    Done,
+}
+
+impl Chunks {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// 500 when a temporary file cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        match std::mem::replace(&mut self.0, Source::Done) {
+            Source::Memory(bytes) if !bytes.is_empty() => Ok(Some(bytes)),
+            Source::File(mut file) => {
+                let (file, piece) = blocking(move || -> std::io::Result<_> {
+                    let mut piece = vec![0; 64 << 10];
+                    let read = file.read(&mut piece)?;
+                    piece.truncate(read);
+                    Ok((file, piece))
+                })
+                .await??;
+                if piece.is_empty() {
+                    return Ok(None);
+                }
+                self.0 = Source::File(file);
+                Ok(Some(piece.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// How much of a form with files is taken, and where it is kept; the whole body is limited by `max_body_bytes`.
+#[derive(Clone, Debug)]
+pub struct UploadLimits {
+    /// Files up to this size stay in memory; 2.5 MB unless set.
+    pub memory_bytes: usize,
+    /// The folder for larger ones; the system's for temporary files unless set.
+    pub temp_dir: Option<PathBuf>,
+    /// Bytes of all texts together; 500,000 unless set.
+    pub max_text_bytes: usize,
+    /// Parts; 1,000 unless set.
+    pub max_parts: usize,
+    /// Files; 100 unless set.
+    pub max_files: usize,
+}
+
+impl Default for UploadLimits {
+    fn default() -> Self {
+        UploadLimits {
+            memory_bytes: 2_621_440,
+            temp_dir: None,
+            max_text_bytes: 500_000,
+            max_parts: 1_000,
+            max_files: 100,
+        }
+    }
+}
+
+/// A form that was read, kept with its request so that texts and files can be taken apart.
+#[derive(Debug, Default)]
+struct Parsed {
+    texts: Pairs,
+    files: Vec<Upload>,
+}
+
+pub(crate) fn is_multipart(request: &Request) -> bool {
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("multipart/form-data")
+}
+
+/// The texts of the form.
+pub(crate) async fn texts(request: &mut Request) -> Result<Pairs> {
+    Ok(parsed(request).await?.texts.clone())
+}
+
+async fn parsed(request: &mut Request) -> Result<Arc<Parsed>> {
+    if let Some(parsed) = request.extensions().get::<Arc<Parsed>>() {
+        return Ok(Arc::clone(parsed));
+    }
+    let limits = request.site().get::<UploadLimits>().cloned().unwrap_or_default();
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type)
+        .map_err(|e| Error::bad_request("the form's content type names no boundary").with_source(e))?;
+    let body = Limited {
+        left: request.max_body_bytes(),
+        body: request.take_body()?,
+    };
+    let parsed = Arc::new(parse(multer::Multipart::new(body, boundary), &limits).await?);
+    request.extensions_mut().insert(Arc::clone(&parsed));
+    Ok(parsed)
+}
+
+async fn parse(mut form: multer::Multipart<'static>, limits: &UploadLimits) -> Result<Parsed> {
+    let mut parsed = Parsed::default();
+    let (mut parts, mut text_bytes) = (0, 0);
+    while let Some(mut field) = form.next_field().await.map_err(refused)? {
+        parts += 1;
+        if parts > limits.max_parts {
+            return Err(too_large("the form has too many parts"));
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        if name.contains('\0') {
+            return Err(Error::bad_request("the form has a name with a NUL character"));
+        }
+        let Some(file_name) = field.file_name().map(str::to_owned) else {
+            let mut text = Vec::new();
+            while let Some(chunk) = field.chunk().await.map_err(refused)? {
+                text_bytes += chunk.len();
+                if text_bytes > limits.max_text_bytes {
+                    return Err(too_large("the texts of the form are too long"));
+                }
+                text.extend_from_slice(&chunk);
+            }
+            let text = String::from_utf8(text).map_err(|_| bad_text(&name, "is not UTF-8"))?;
+            if text.contains('\0') {
+                return Err(bad_text(&name, "has a NUL character"));
+            }
+            parsed.texts.push(name, text);
+            continue;
+        };
+        let content_type = field
+            .content_type()
+            .map_or("application/octet-stream", |mime| mime.as_ref())
+            .to_owned();
+        let mut spool = Spool::default();
+        while let Some(chunk) = field.chunk().await.map_err(refused)? {
+            spool = spool.write(chunk, limits).await?;
+        }
+        // A field that was left empty has no name; names of folders are none for files.
+        let Some(file_name) = base_name(&file_name) else {
+            continue;
+        };
+        if parsed.files.len() == limits.max_files {
+            return Err(too_large("the form has too many files"));
+        }
+        let (content, length) = spool.finish().await?;
+        parsed.files.push(Upload {
+            name,
+            file_name,
+            content_type,
+            length,
+            content,
+        });
+    }
+    Ok(parsed)
+}
+
+fn bad_text(name: &str, why: &str) -> Error {
+    let fault = demijohn_core::Fault::new(demijohn_core::Place::Body, name, why);
+    Error::bare(StatusCode::BAD_REQUEST).with_faults(vec![fault])
+}
+
+fn too_large(text: &'static str) -> Error {
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+}
+
+fn refused(error: multer::Error) -> Error {
+    match &error {
+        multer::Error::StreamReadFailed(cause) if cause.is::<TooLarge>() => too_large("the body is too large"),
+        _ => Error::bad_request("the form is malformed or incomplete").with_source(error),
+    }
+}
+
+/// `c.txt` of `a/b\c.txt`; nothing of `..`, `.` and an empty name.
+fn base_name(name: &str) -> Option<String> {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let base: String = base.chars().filter(|c| !c.is_control()).collect();
+    (!matches!(base.as_str(), "" | "." | "..")).then_some(base)
+}
+
+/// A file on its way in: in memory until it is too large for that.
+#[derive(Default)]
+struct Spool {
+    /// What is not in the temporary file yet.
+    memory: Vec<u8>,
+    file: Option<NamedTempFile>,
+    length: u64,
+}
+
+/// Pieces of this size go to the temporary file at a time.
+const WRITE_BYTES: usize = 256 << 10;
+
+impl Spool {
+    async fn write(mut self, chunk: Bytes, limits: &UploadLimits) -> Result<Spool> {
+        self.length += chunk.len() as u64;
+        self.memory.extend_from_slice(&chunk);
+        let limit = if self.file.is_some() {
+            WRITE_BYTES
+        } else {
+            limits.memory_bytes
+        };
+        match self.memory.len() > limit {
+            true => self.flush(limits.temp_dir.clone()).await,
+            false => Ok(self),
+        }
+    }
+
+    async fn flush(mut self, temp_dir: Option<PathBuf>) -> Result<Spool> {
+        blocking(move || {
+            let mut file = match (self.file.take(), temp_dir) {
+                (Some(file), _) => file,
+                (None, Some(folder)) => NamedTempFile::new_in(folder)?,
+                (None, None) => NamedTempFile::new()?,
+            };
+            file.write_all(&self.memory)?;
+            self.memory.clear();
+            self.file = Some(file);
+            Ok(self)
+        })
+        .await?
+    }
+
+    async fn finish(self) -> Result<(Content, u64)> {
+        let length = self.length;
+        if self.file.is_none() {
+            return Ok((Content::Memory(self.memory.into()), length));
+        }
+        let spool = self.flush(None).await?;
+        let Some(mut file) = spool.file else {
+            return Err(Error::internal("a temporary file was lost"));
+        };
+        file.rewind()?;
+        Ok((Content::Spooled(file), length))
+    }
+}
+
+/// A body as a stream that ends with an error when it is longer than it may be.
+struct Limited {
+    left: usize,
+    body: Body,
+}
+
+#[derive(Debug)]
+struct TooLarge;
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body is too large")
+    }
+}
+
+impl std::error::Error for TooLarge {}
+
+impl Stream for Limited {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let frame = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
+            let data = match frame {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Ok(frame))) => frame.into_data(),
+            };
+            // Trailers are no data.
+            let Ok(data) = data else { continue };
+            return Poll::Ready(Some(match self.left.checked_sub(data.len()) {
+                Some(left) => {
+                    self.left = left;
+                    Ok(data)
+                }
+                None => Err(TooLarge.into()),
+            }));
+        }
+    }
+}
