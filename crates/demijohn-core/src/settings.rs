@@ -46,6 +46,7 @@ mod tree;
 
 pub use bind::{BadBind, Bind};
 pub use origin::Origin;
+pub use rules::add_checks;
 pub use secret::Secret;
 pub use sources::Sources;
 

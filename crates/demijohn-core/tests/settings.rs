@@ -493,3 +493,20 @@ fn the_settings_of_two_sites_are_their_own() {
     );
     assert_eq!((a.workers(), b.workers()), (2, 3));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_no_utf8_is_told_by_the_name_of_its_variable() {
+    use std::os::unix::ffi::OsStringExt;
+    let bad = || std::ffi::OsString::from_vec(vec![b'x', 0xff]);
+    let settings = shop(
+        Sources::none()
+            .var_os("WORKERS", bad())
+            .var_os("SHOP__CURRENCY", bad())
+            .var_os("OTHER", bad()),
+    );
+    let findings = settings.findings();
+    assert_eq!(ids(&findings), ["settings.E006", "settings.E006"], "{findings:#?}");
+    assert!(findings[0].message.contains("environment variable WORKERS"));
+    assert!(findings[1].message.contains("environment variable SHOP__CURRENCY"));
+}

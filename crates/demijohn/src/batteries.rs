@@ -10,6 +10,7 @@ impl Part for Batteries {
         site.settings_mut().declare(&crate::log::LOG_FORMAT);
         site.settings_mut().declare(&crate::log::LOG);
         site.commands.add_builtin();
+        demijohn_core::settings::add_checks(&mut site.checks);
         #[cfg(feature = "orm")]
         Box::new(demijohn_orm::Loader).install(site);
         #[cfg(feature = "sqlite")]

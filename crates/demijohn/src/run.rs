@@ -5,6 +5,7 @@ use crate::log;
 use demijohn_core::check::{Level, Report, Selection};
 use demijohn_core::command::{Console, Parsed, Program};
 use demijohn_core::settings::Sources;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,10 +17,16 @@ impl App {
     /// ([`LOG`](crate::log)) unless the program has one already.
     #[must_use = "return it from `main`"]
     pub fn run(self) -> ExitCode {
-        ExitCode::from(self.run_args(std::env::args_os().skip(1).collect()))
+        self.run_from(std::env::args_os().skip(1))
     }
 
-    fn run_args(mut self, args: Vec<std::ffi::OsString>) -> u8 {
+    /// The same with these arguments in place of the command line's.
+    #[must_use = "return it from `main`"]
+    pub fn run_from<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> ExitCode {
+        ExitCode::from(self.obey(args.into_iter().map(Into::into).collect()))
+    }
+
+    fn obey(mut self, args: Vec<OsString>) -> u8 {
         let mut console = Console::process();
         let (name, version) = self.web.name_and_version();
         let commands = self.site_mut().commands.clone();

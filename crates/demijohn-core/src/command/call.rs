@@ -114,6 +114,16 @@ impl Call {
         value.ok_or_else(|| Error::internal(format!("nothing provides `{}`", type_name::<T>())))
     }
 
+    /// A value that the site was given by `.state(..)`, or a table of settings that it declares.
+    ///
+    /// # Errors
+    /// When it was given none.
+    #[track_caller]
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        let value = self.program.site.get::<Arc<T>>().cloned();
+        value.ok_or_else(|| Error::internal(format!("the site has no state of type `{}`", type_name::<T>())))
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.program.settings

@@ -1,7 +1,7 @@
 //! What development and production refuse.
 
 use super::{BIND, Settings};
-use crate::check::Finding;
+use crate::check::{Checks, Finding};
 
 /// The rules of the mode that the site runs in.
 pub(super) fn mode(settings: &Settings, findings: &mut Vec<Finding>) {
@@ -60,6 +60,51 @@ fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) 
             .hint("set ALLOWED_HOSTS=www.example.org to the names that visitors use, or listen on 127.0.0.1; for development set DEBUG=true"),
         );
     }
+}
+
+/// What `check` looks at: the settings themselves, and for `--deploy` what of their protections is off.
+pub fn add_checks(checks: &mut Checks) {
+    checks.add("settings", |_, settings, findings| findings.extend(settings.findings()));
+    checks.add_deploy("security", |_, settings, findings| {
+        if settings.debug() {
+            findings.push(
+                Finding::warning("security.W018", "it is on: visitors see details of errors")
+                    .on("DEBUG")
+                    .hint("set DEBUG=false, or build with --release"),
+            );
+        }
+        match settings.allowed_hosts() {
+            [] => findings.push(
+                Finding::warning(
+                    "security.W020",
+                    "it is empty: only names of this machine are answered, or none is checked",
+                )
+                .on("ALLOWED_HOSTS")
+                .hint("set it to the names that visitors use"),
+            ),
+            hosts if hosts.iter().any(|host| host == "*") => findings.push(
+                Finding::warning(
+                    "security.W020",
+                    "it has `*`: links may be made with any name a visitor sends",
+                )
+                .on("ALLOWED_HOSTS")
+                .hint("name the hosts, `.example.org` for all below one"),
+            ),
+            _ => {}
+        }
+        let key = settings
+            .own
+            .secret_key
+            .weakness()
+            .filter(|_| !settings.secret_needed_by.is_empty());
+        if let Some(weakness) = key.filter(|_| settings.debug()) {
+            findings.push(
+                Finding::warning("security.W009", format!("production would refuse it: {weakness}"))
+                    .on("SECRET_KEY")
+                    .hint(MAKE_A_KEY),
+            );
+        }
+    });
 }
 
 const MAKE_A_KEY: &str = "set SECRET_KEY to 50 or more random characters, such as `openssl rand -hex 32` prints";

@@ -32,7 +32,16 @@ pub struct Sources {
     /// A settings file that was asked for by name.
     file: Option<PathBuf>,
     variables: Vec<(String, Option<String>)>,
-    given: Vec<(String, Node)>,
+    given: Vec<(String, Change, Node)>,
+}
+
+/// What is done with a given value.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Set,
+    Append,
+    Prepend,
+    Remove,
 }
 
 impl Sources {
@@ -52,6 +61,13 @@ impl Sources {
             variables: names_as_text.collect(),
             ..Sources::none()
         }
+    }
+
+    /// A variable whose value is no text, as a process may get it.
+    #[must_use]
+    pub fn var_os(mut self, name: impl Into<String>, value: impl Into<std::ffi::OsString>) -> Self {
+        self.variables.push((name.into(), value.into().into_string().ok()));
+        self
     }
 
     /// Takes `settings.toml` and `.env` of this folder, where they are.
@@ -78,10 +94,36 @@ impl Sources {
     /// A value that wins over all others.
     #[must_use]
     #[track_caller]
-    pub fn set(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+    pub fn set(self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.change(name, Change::Set, value)
+    }
+
+    /// Items for the end of a list, whatever the other sources say it is.
+    #[must_use]
+    #[track_caller]
+    pub fn append<T: Serialize>(self, name: impl Into<String>, items: impl IntoIterator<Item = T>) -> Self {
+        self.change(name, Change::Append, items.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Items for the beginning of a list.
+    #[must_use]
+    #[track_caller]
+    pub fn prepend<T: Serialize>(self, name: impl Into<String>, items: impl IntoIterator<Item = T>) -> Self {
+        self.change(name, Change::Prepend, items.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Items that a list shall not have.
+    #[must_use]
+    #[track_caller]
+    pub fn remove<T: Serialize>(self, name: impl Into<String>, items: impl IntoIterator<Item = T>) -> Self {
+        self.change(name, Change::Remove, items.into_iter().collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn change(mut self, name: impl Into<String>, change: Change, value: impl Serialize) -> Self {
         let origin = Origin::Code(Location::caller());
         let json = serde_json::to_value(value).unwrap_or_default();
-        self.given.push((name.into(), Node::from_json(json, &origin)));
+        self.given.push((name.into(), change, Node::from_json(json, &origin)));
         self
     }
 
@@ -89,7 +131,7 @@ impl Sources {
     #[must_use]
     pub fn option(mut self, option: &'static str, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.given
-            .push((name.into(), Node::loose(text, Origin::Option(option))));
+            .push((name.into(), Change::Set, Node::loose(text, Origin::Option(option))));
         self
     }
 
@@ -101,6 +143,15 @@ impl Sources {
         };
         if let Some(folder) = &self.folder {
             loaded.read_dotenv(&folder.join(".env"));
+        }
+        if let Some(None) = loaded.variables.get(FILE_VARIABLE) {
+            loaded.findings.push(
+                Finding::error(
+                    "settings.E006",
+                    format!("environment variable {FILE_VARIABLE} is no UTF-8"),
+                )
+                .hint("give the file a name that is text, or name it by --settings"),
+            );
         }
         let by_variable = loaded.text(FILE_VARIABLE).filter(|(text, _)| !text.trim().is_empty());
         match (&self.file, by_variable, &self.folder) {
@@ -209,8 +260,13 @@ impl Loaded {
                 }
             }
         }
-        for (name, node) in &sources.given {
-            tree.put(&tree::path(name), node.clone());
+        for (name, change, node) in &sources.given {
+            let path = tree::path(name);
+            let node = match change {
+                Change::Set => node.clone(),
+                _ => edited(tree.at(&path), *change, node),
+            };
+            tree.put(&path, node);
         }
     }
 
@@ -295,6 +351,20 @@ impl Loaded {
         );
         None
     }
+}
+
+/// A list with items added or taken out.
+fn edited(old: Option<&Node>, change: Change, items: &Node) -> Node {
+    let list =
+        |node: &Node| super::read::read::<Vec<serde_json::Value>>("", Some(node)).map_or(Vec::new(), |(list, _)| list);
+    let (mut now, items_now) = (old.map(list).unwrap_or_default(), list(items));
+    match change {
+        Change::Set => now = items_now,
+        Change::Append => now.extend(items_now),
+        Change::Prepend => now.splice(..0, items_now).for_each(drop),
+        Change::Remove => now.retain(|item| !items_now.contains(item)),
+    }
+    Node::from_json(serde_json::Value::Array(now), &items.origin)
 }
 
 /// Variables of settings are in capitals up to the first `__`.
