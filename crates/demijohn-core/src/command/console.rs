@@ -125,13 +125,14 @@ impl Console {
 
     /// Prints text on stderr. That nobody listens there is no reason to fail.
     pub fn problem(&self, text: &str) {
-        let _ = writeln!(self.err(), "{text}");
+        // In one write, so that lines of the log do not come in between.
+        let _ = self.err().write_all(format!("{text}\n").as_bytes());
     }
 
     /// Prints a line on standard output.
     pub fn say(&self, text: &str) {
         let mut out = self.out();
-        let _ = writeln!(out, "{text}");
+        let _ = out.write_all(format!("{text}\n").as_bytes());
         let _ = out.flush();
     }
 
