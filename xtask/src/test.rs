@@ -115,6 +115,9 @@ fn run(filter: &[String], tally: &mut Tally) -> Result<()> {
         Err(error) => tally.fault(&error),
     }
     drop(services);
+    if *tally == Tally::default() && !filter.is_empty() {
+        tally.fault(&format!("no test matches `{}`", filter.join(" ")));
+    }
     deny(&workspace, tally);
     Ok(())
 }
