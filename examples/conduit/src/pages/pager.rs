@@ -9,7 +9,7 @@ pub(crate) struct PageNumber(u64);
 
 impl Extract for PageNumber {
     async fn extract(request: &mut Request) -> Result<Self, Rejection> {
-        let Some(text) = request.query_value("page") else {
+        let Some(text) = request.query_value("page").filter(|text| !text.is_empty()) else {
             return Ok(PageNumber(1));
         };
         match text.parse() {
