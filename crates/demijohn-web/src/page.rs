@@ -109,14 +109,7 @@ pub trait TemplatesExt: Assemble {
     /// Brings a folder of templates, `templates!("templates")`. Those of the site override those of blueprints.
     #[must_use]
     fn templates(self, folder: Folder) -> Self {
-        self.with(Bring(Box::new(move |parts, of_site| {
-            let folders = if of_site {
-                &mut parts.of_site
-            } else {
-                &mut parts.of_blueprints
-            };
-            folders.push(folder);
-        })))
+        self.with(Bring(folder))
     }
 
     /// Adds a filter for all templates: `{{ price | money }}`.
@@ -162,16 +155,24 @@ struct Parts {
 
 type Configure = Box<dyn FnOnce(Builder) -> Builder + Send + Sync>;
 
-struct Bring(Box<dyn FnOnce(&mut Parts, bool) + Send>);
+/// A folder on its way into the engine.
+struct Bring(Folder);
 
 impl Part for Bring {
     fn install(self: Box<Self>, site: &mut Site) {
         plan(site);
         let of_site = site.scope().blueprint.is_empty();
-        (self.0)(site.entry(), of_site);
+        let parts: &mut Parts = site.entry();
+        let folders = if of_site {
+            &mut parts.of_site
+        } else {
+            &mut parts.of_blueprints
+        };
+        folders.push(self.0);
     }
 }
 
+/// A change to the engine.
 struct Setup(Configure);
 
 impl Part for Setup {

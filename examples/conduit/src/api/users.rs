@@ -93,13 +93,13 @@ pub(crate) async fn change(
     sets.extend(password.map(|hash| u.password.set(hash)));
     sets.extend(bio.map(|bio| u.bio.set_opt(bio)));
     sets.extend(image.map(|image| u.image.set_opt(image)));
-    if !sets.is_empty() {
-        if let Err(error) = user.update(&db, |_| sets).await {
-            if error.is_unique() {
-                refuse_taken(&db, Some(user.id), username.as_deref(), email.as_deref()).await?;
-            }
-            return Err(error.into());
+    if !sets.is_empty()
+        && let Err(error) = user.update(&db, |_| sets).await
+    {
+        if error.is_unique() {
+            refuse_taken(&db, Some(user.id), username.as_deref(), email.as_deref()).await?;
         }
+        return Err(error.into());
     }
     view(&user, &tokens)
 }
@@ -108,15 +108,15 @@ pub(crate) async fn change(
 async fn refuse_taken(db: &Db, user: Option<i64>, username: Option<&str>, email: Option<&str>) -> Result<()> {
     let others = || User::objects().exclude(|u| u.id.eq(user.unwrap_or(0)));
     let mut taken = Vec::new();
-    if let Some(name) = username {
-        if others().filter(|u| u.username.eq(name)).exists(db).await? {
-            taken.push("username");
-        }
+    if let Some(name) = username
+        && others().filter(|u| u.username.eq(name)).exists(db).await?
+    {
+        taken.push("username");
     }
-    if let Some(email) = email {
-        if others().filter(|u| u.email.eq(email)).exists(db).await? {
-            taken.push("email");
-        }
+    if let Some(email) = email
+        && others().filter(|u| u.email.eq(email)).exists(db).await?
+    {
+        taken.push("email");
     }
     match taken.is_empty() {
         true => Ok(()),

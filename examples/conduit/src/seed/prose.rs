@@ -507,10 +507,11 @@ impl Topic {
             .collect();
         paragraphs.push(self.say(&first));
         for part in 0..2 + dice.below(6) {
-            if part > 0 && dice.once_in(2) {
-                if let Some(heading) = headings.next() {
-                    paragraphs.push(format!("## {heading}"));
-                }
+            if part > 0
+                && dice.once_in(2)
+                && let Some(heading) = headings.next()
+            {
+                paragraphs.push(format!("## {heading}"));
             }
             let length = 2 + dice.below(4);
             let sentences: Vec<&str> = middles.by_ref().take(length).collect();
