@@ -1,5 +1,5 @@
 //! The admin as a visitor sees it, over a small blog in a database in memory.
-#![allow(missing_docs, unused_crate_dependencies, unreachable_pub)]
+#![allow(missing_docs, unused_crate_dependencies, unreachable_pub, clippy::unwrap_used)]
 
 extern crate demijohn_orm as demijohn;
 
