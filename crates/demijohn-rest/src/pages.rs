@@ -114,8 +114,8 @@ impl Part for Resources {
             site.within(scope, |site| {
                 for exposed in exposed {
                     let path = format!("/{}/", exposed.name);
-                    site.route(&format!("{path}{{pk}}/"), one(&exposed));
                     site.route(&path, many(&exposed));
+                    site.route(&format!("{path}{{pk}}/"), one(&exposed));
                 }
             });
             Ok(())
