@@ -12,9 +12,24 @@ impl Part for Batteries {
         site.commands.add_builtin();
         demijohn_core::settings::add_checks(&mut site.checks);
         #[cfg(feature = "orm")]
-        Box::new(demijohn_orm::Loader).install(site);
+        {
+            Box::new(demijohn_orm::Loader).install(site);
+            site.entry::<demijohn_web::ErrorMap>().status(status_of_query);
+        }
         #[cfg(feature = "sqlite")]
         driver(site, "sqlite", demijohn_sqlite::Sqlite::driver);
+    }
+}
+
+/// What a failed query is to the client: a database that cannot be reached now is no fault of the site's code, and a lookup
+/// in text that does not fit the model is one of the request.
+#[cfg(feature = "orm")]
+fn status_of_query(error: &demijohn_orm::Error) -> Option<demijohn_core::http::StatusCode> {
+    use demijohn_core::http::StatusCode;
+    match (error.is_unavailable(), error.is_lookup()) {
+        (true, _) => Some(StatusCode::SERVICE_UNAVAILABLE),
+        (_, true) => Some(StatusCode::BAD_REQUEST),
+        _ => None,
     }
 }
 

@@ -26,6 +26,8 @@
 //! | `orm` | `#[model]`, querysets, the handler argument `Db` |
 //! | `sqlite` | `orm` on databases at `sqlite:` URLs |
 //! | `templates` | pages from Jinja templates: `Page`, `#[derive(Context)]`, `templates!` |
+//! | `admin` | pages over the rows of models: `.admin(ModelAdmin::<Article>::new())`, `.mount("/admin", admin())` |
+//! | `rest` | models as resources of a JSON API, documented as OpenAPI: `.resource(Resource::<Article>::new("articles"))`, `.mount("/api", api())` |
 //! | `uuid` | `Path<Uuid>` |
 
 // Macros name one path, `::demijohn`, in our own crate too.
@@ -44,8 +46,12 @@ pub use demijohn_core::{Configure, check, command, settings};
 pub use demijohn_web as web;
 pub use demijohn_web::*;
 
+#[cfg(feature = "admin")]
+pub use demijohn_admin as admin;
 #[cfg(feature = "orm")]
 pub use demijohn_orm as orm;
+#[cfg(feature = "rest")]
+pub use demijohn_rest as rest;
 #[cfg(feature = "templates")]
 pub use demijohn_template as template;
 

@@ -24,3 +24,9 @@ pub use demijohn_macros::{Context, templates};
 pub use demijohn_template::context;
 #[cfg(feature = "templates")]
 pub use demijohn_web::{Page, TemplatesExt, render};
+
+#[cfg(feature = "admin")]
+pub use demijohn_admin::{AdminExt, ModelAdmin, admin};
+
+#[cfg(feature = "rest")]
+pub use demijohn_rest::{Resource, ResourceExt, api};
