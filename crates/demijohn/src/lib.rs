@@ -61,3 +61,8 @@ pub mod __private {
     #[cfg(feature = "orm")]
     pub use demijohn_orm as orm;
 }
+
+/// The guides compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/settings.md")]
+struct Guides;
