@@ -3,6 +3,10 @@
 use crate::batteries::Batteries;
 use demijohn_core::settings::Sources;
 use demijohn_core::{Assemble, Bag, Error, Part, Reply, Request, Result, Site, check::Finding};
+#[cfg(feature = "tower")]
+use demijohn_core::{Body, BoxError};
+#[cfg(feature = "tower")]
+use demijohn_web::http;
 use demijohn_web::http::StatusCode;
 use demijohn_web::test::TestClient;
 use demijohn_web::{AfterFn, Application, BeforeFn, Blueprint, ErrorFn, HookAnswer, MiddlewareFn, Ready, Route};
@@ -99,6 +103,39 @@ impl App {
     /// Runs around everything, before the route is found; see [`Application::middleware`].
     pub fn middleware<R: Reply + 'static>(self, middleware: impl for<'a> MiddlewareFn<'a, R>) -> Self {
         self.map(|web| web.middleware(middleware))
+    }
+
+    /// Puts a layer of tower around everything, among the middlewares in the order added.
+    #[cfg(feature = "tower")]
+    pub fn layer<L, B>(self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<demijohn_web::Inside> + Send + Sync + 'static,
+        L::Service: tower_service::Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+        <L::Service as tower_service::Service<http::Request<Body>>>::Error: Into<BoxError>,
+        <L::Service as tower_service::Service<http::Request<Body>>>::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.map(|web| web.layer(layer))
+    }
+
+    /// Mounts a foreign service under a path, a whole `axum::Router` for one. It sees the path behind that.
+    #[cfg(feature = "tower")]
+    pub fn mount_service<S, B>(self, path: &str, service: S) -> Self
+    where
+        S: tower_service::Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.map(|web| web.mount_service(path, service))
+    }
+
+    /// How forms with files are taken.
+    #[cfg(feature = "multipart")]
+    pub fn upload_limits(self, limits: demijohn_web::UploadLimits) -> Self {
+        self.map(|web| web.upload_limits(limits))
     }
 
     /// Runs when a request is done with, however it ended.
@@ -207,6 +244,15 @@ impl App {
     #[track_caller]
     pub fn test_client(self) -> TestClient {
         self.web.test_client()
+    }
+
+    /// The same in production mode, whatever the build: error pages say nothing.
+    ///
+    /// # Panics
+    /// When the site has errors; the message lists them.
+    #[track_caller]
+    pub fn test_production_client(self) -> TestClient {
+        self.web.test_production_client()
     }
 }
 

@@ -28,7 +28,10 @@
 //! | `templates` | pages from Jinja templates: `Page`, `#[derive(Context)]`, `templates!` |
 //! | `admin` | pages over the rows of models: `.admin(ModelAdmin::<Article>::new())`, `.mount("/admin", admin())` |
 //! | `rest` | models as resources of a JSON API, documented as OpenAPI: `.resource(Resource::<Article>::new("articles"))`, `.mount("/api", api())` |
+//! | `multipart` | forms with files |
+//! | `signing` | signed values, by `SECRET_KEY` |
 //! | `uuid` | `Path<Uuid>` |
+//! | `axum`, `tower` | what was made for axum and tower: extractors, layers, whole routers |
 
 // Macros name one path, `::demijohn`, in our own crate too.
 extern crate self as demijohn;

@@ -18,6 +18,12 @@ pub use demijohn_orm::{
     get_or_404, models, new,
 };
 
+#[cfg(feature = "axum")]
+pub use demijohn_web::Axum;
+
+#[cfg(feature = "multipart")]
+pub use demijohn_web::{Files, Upload};
+
 #[cfg(feature = "templates")]
 pub use demijohn_macros::{Context, templates};
 #[cfg(feature = "templates")]

@@ -28,7 +28,13 @@ fn the_reference_lists_every_setting() {
     let missing: Vec<&String> = declared.iter().filter(|row| !written.contains(&row.as_str())).collect();
     assert!(missing.is_empty(), "docs/settings.md lacks these rows:\n{missing:#?}");
     if cfg!(feature = "site") {
-        let old: Vec<&&str> = written.iter().filter(|row| !declared.iter().any(|d| d == *row)).collect();
-        assert!(old.is_empty(), "docs/settings.md has rows that nothing declares:\n{old:#?}");
+        let old: Vec<&&str> = written
+            .iter()
+            .filter(|row| !declared.iter().any(|d| d == *row))
+            .collect();
+        assert!(
+            old.is_empty(),
+            "docs/settings.md has rows that nothing declares:\n{old:#?}"
+        );
     }
 }
