@@ -240,10 +240,10 @@ pub struct Node {
 impl Node {
     /// A tape of one step.
     pub fn op(op: Op) -> Node {
-        Node {
-            ops: vec![op],
-            ..Node::default()
-        }
+        // Most tapes are a column, a parameter and a comparison, maybe an AND: room for them from the start.
+        let mut ops = Vec::with_capacity(4);
+        ops.push(op);
+        Node { ops, ..Node::default() }
     }
 
     /// A value.
@@ -278,7 +278,10 @@ impl Node {
                 op => op,
             }));
         }
-        self.params.extend(other.params);
+        match self.params.is_empty() {
+            true => self.params = other.params,
+            false => self.params.extend(other.params),
+        }
         self.subs.extend(other.subs);
         self
     }

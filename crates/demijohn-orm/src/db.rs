@@ -3,11 +3,12 @@
 use crate::model::Model;
 use crate::plan::{Rows, push_step};
 use crate::queryset::{QuerySet, lost_sink};
+use crate::shape;
 use demijohn_core::BoxFuture;
 use demijohn_model::driver::{Control, Dialect, Done, Driver, Drivers, NoRows, RowSink, Step, Transaction, Unit};
 use demijohn_model::error::At;
 use demijohn_model::field::FieldType;
-use demijohn_model::tape::Statement;
+use demijohn_model::tape::{Query, Statement};
 use demijohn_model::value::ValueRef;
 use demijohn_model::{Error, Result};
 use std::any::Any;
@@ -371,7 +372,16 @@ impl Deref for Tx {
 pub(crate) struct UnitBuilder {
     dialect: Dialect,
     steps: Vec<Step>,
+    /// The last query, for those of its shape that follow.
+    last: Option<Last>,
     fault: Option<Error>,
+}
+
+/// A query that was compiled as the last step.
+struct Last {
+    query: Query,
+    /// Asked only when another query follows.
+    verbatim: Option<bool>,
 }
 
 impl UnitBuilder {
@@ -379,13 +389,31 @@ impl UnitBuilder {
         UnitBuilder {
             dialect,
             steps: Vec::new(),
+            last: None,
             fault: None,
         }
     }
 
     /// Compiles a statement and gives the number of its step.
-    pub(crate) fn statement(&mut self, statement: &Statement) -> Result<usize> {
-        let step = demijohn_sql::compile(statement, self.dialect)?;
+    pub(crate) fn statement(&mut self, statement: Statement) -> Result<usize> {
+        if let Statement::Select(query) = &statement
+            && let (Some(last), Some(step)) = (&mut self.last, self.steps.last())
+            && *last
+                .verbatim
+                .get_or_insert_with(|| shape::is_verbatim(&last.query, step))
+            && let Some(params) = shape::params_if_alike(&last.query, query)
+        {
+            let step = Step {
+                sql: step.sql.clone(),
+                params,
+            };
+            return Ok(push_step(&mut self.steps, step));
+        }
+        let step = demijohn_sql::compile(&statement, self.dialect)?;
+        self.last = match statement {
+            Statement::Select(query) => Some(Last { query, verbatim: None }),
+            _ => None,
+        };
         Ok(push_step(&mut self.steps, step))
     }
 

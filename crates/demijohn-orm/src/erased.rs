@@ -197,7 +197,7 @@ impl Db {
     pub fn read<'a>(&'a self, statements: Vec<Statement>) -> BoxFuture<'a, Result<Vec<Vec<Vec<Value>>>>> {
         let mut unit = self.unit();
         let count = statements.len();
-        let compiled = statements.iter().try_for_each(|statement| match statement {
+        let compiled = statements.into_iter().try_for_each(|statement| match statement {
             Statement::Select(_) | Statement::Count(_) | Statement::Exists(_) => unit.statement(statement).map(drop),
             _ => Err(Error::usage("`Db::read` takes statements that read, this one writes")),
         });

@@ -26,6 +26,7 @@ mod plan;
 mod queryset;
 mod relation;
 mod select;
+mod shape;
 mod write;
 
 pub use db::{Batch, Db, Tx};

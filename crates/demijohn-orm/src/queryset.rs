@@ -23,7 +23,8 @@ use std::sync::Arc;
 /// the database is awaited. A clone is another query.
 #[must_use = "a QuerySet does nothing until `.all(&db)`, `.first(&db)`, `.get(&db)`, ... is awaited"]
 pub struct QuerySet<M, O = M> {
-    pub(crate) query: Query,
+    /// Boxed: every method moves the queryset, and the query is large.
+    pub(crate) query: Box<Query>,
     /// Does a row begin with the columns of the whole object?
     whole: bool,
     related: Vec<Path>,
@@ -54,7 +55,7 @@ impl<M: Model> QuerySet<M> {
     /// Whole objects.
     pub(crate) fn whole(query: Query, at: At) -> Self {
         QuerySet {
-            query,
+            query: Box::new(query),
             whole: true,
             related: Vec::new(),
             loading: Vec::new(),
@@ -320,44 +321,48 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
 
     /// The query with everything that it selects, for subqueries and unions.
     pub(crate) fn into_query(self) -> Query {
-        match self.statement() {
-            Ok(query) => query,
-            // A subquery of whole objects with impossible relations: without them; the outer query is refused anyway.
-            Err(_) => self.query,
-        }
+        // Whole objects with impossible relations are asked without them; the outer query is refused anyway.
+        let bare = self.query.clone();
+        self.statement().unwrap_or(*bare)
     }
 
-    /// The query as it is asked: whole objects, related ones, then what was added.
-    fn statement(&self) -> Result<Query> {
-        if let Some(fault) = &self.fault {
-            return Err(Error::usage(format!("{fault} (the query built at {})", self.at)));
-        }
-        let mut query = self.query.clone();
+    /// The query as it is asked.
+    fn statement(self) -> Result<Query> {
+        refuse_fault(self.fault.as_deref(), self.at)?;
+        let mut query = self.query;
         if self.whole {
-            let mut items = vec![Item::Model(Path::ROOT)];
-            for node in Related::tree(&self.related)? {
-                node.select(&mut items);
-            }
-            items.append(&mut query.select);
-            query.select = items;
+            select_whole(&mut query, &Related::tree(&self.related)?);
         }
-        Ok(query)
+        Ok(*query)
     }
 
     /// Adds the steps of this query and its prefetches to a unit, and gives what reads them.
     fn plan_into(self, feed: Option<Feed>, unit: &mut UnitBuilder) -> Result<Planned<O>> {
-        let mut query = self.statement()?;
-        query.fed_by = feed;
-        let ahead = usize::from(feed.is_some());
-        let step = unit.statement(&Statement::Select(query))?;
-        if !self.loading.is_empty() && !self.whole {
+        let QuerySet {
+            mut query,
+            whole,
+            related,
+            loading,
+            decode,
+            fault,
+            at,
+            ..
+        } = self;
+        refuse_fault(fault.as_deref(), at)?;
+        if !loading.is_empty() && !whole {
             return Err(Error::usage(format!(
-                "to-many relations need whole objects (the query built at {})",
-                self.at
+                "to-many relations need whole objects (the query built at {at})"
             )));
         }
-        let mut children = Vec::with_capacity(self.loading.len());
-        for loading in &self.loading {
+        let related = Related::tree(&related)?;
+        if whole {
+            select_whole(&mut query, &related);
+        }
+        query.fed_by = feed;
+        let ahead = usize::from(feed.is_some());
+        let step = unit.statement(Statement::Select(*query))?;
+        let mut children = Vec::with_capacity(loading.len());
+        for loading in &loading {
             let feed = Feed {
                 hop: loading.hop()?,
                 step,
@@ -365,14 +370,11 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
             };
             children.push(loading.query.plan(feed, unit)?);
         }
-        let plan = Plan::new(
-            Related::tree(&self.related)?,
-            self.loading.iter().map(|l| l.into).collect(),
-        );
+        let plan = Plan::new(related, loading.iter().map(|l| l.into).collect());
         Ok(Planned {
             plan,
-            decode: self.decode,
-            at: self.at,
+            decode,
+            at,
             step,
             children,
         })
@@ -466,7 +468,7 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         let mut unit = db.unit();
         let step = self
             .statement()
-            .and_then(|query| unit.statement(&Statement::Count(query)));
+            .and_then(|query| unit.statement(Statement::Count(query)));
         Box::pin(async move {
             step?;
             db.scalar::<i64>(unit).await
@@ -484,7 +486,7 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         let mut unit = db.unit();
         let step = self
             .statement()
-            .and_then(|query| unit.statement(&Statement::Exists(query)));
+            .and_then(|query| unit.statement(Statement::Exists(query)));
         Box::pin(async move {
             step?;
             db.scalar::<bool>(unit).await
@@ -554,6 +556,24 @@ struct Planned<O> {
     children: Vec<Box<dyn Children>>,
 }
 
+/// Whole objects: their own columns, those of related ones, then what was added.
+fn select_whole(query: &mut Query, related: &[Related]) {
+    let mut items = Vec::with_capacity(1 + query.select.len());
+    items.push(Item::Model(Path::ROOT));
+    for node in related {
+        node.select(&mut items);
+    }
+    items.append(&mut query.select);
+    query.select = items;
+}
+
+fn refuse_fault(fault: Option<&str>, at: At) -> Result<()> {
+    match fault {
+        None => Ok(()),
+        Some(fault) => Err(Error::usage(format!("{fault} (the query built at {at})"))),
+    }
+}
+
 pub(crate) fn lost_sink() -> Error {
     Error::usage("the driver gave back another sink than it was given")
 }
@@ -588,7 +608,7 @@ impl<T: Model> ChildQuery for QuerySet<T> {
 /// A grouped query, waiting for [`annotate`](Grouped::annotate).
 #[must_use = "say what is wanted of each group: `.annotate(..)`"]
 pub struct Grouped<M, K> {
-    query: Query,
+    query: Box<Query>,
     fault: Option<Arc<str>>,
     at: &'static Location<'static>,
     _types: PhantomData<fn() -> (M, K)>,

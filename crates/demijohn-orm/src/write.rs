@@ -144,7 +144,7 @@ impl<M: Model> Insert<M> {
         Box::pin(async move {
             let mut unit = db.unit();
             for statement in self.statements()? {
-                unit.statement(&statement)?;
+                unit.statement(statement)?;
             }
             Ok(db.execute(unit).await?.into_iter().sum())
         })
@@ -162,7 +162,7 @@ impl<M: Model> Insert<M> {
                 if let Statement::Insert(insert) = &mut statement {
                     insert.returning = true;
                 }
-                objects.extend(returned::<M>(&tx, &statement).await?);
+                objects.extend(returned::<M>(&tx, statement).await?);
             }
             tx.commit().await?;
             Ok(objects)
@@ -258,7 +258,7 @@ fn check(meta: &'static ModelMeta, sets: &[(u16, Node)]) -> Result<()> {
 }
 
 /// Carries out a statement that gives whole objects back.
-async fn returned<M: Model>(db: &Db, statement: &Statement) -> Result<Vec<M>> {
+async fn returned<M: Model>(db: &Db, statement: Statement) -> Result<Vec<M>> {
     let mut unit = db.unit();
     let step = unit.statement(statement)?;
     let decode = Decoder::Fn(|reader: &mut crate::Reader<'_, '_>| reader.root::<M>());
@@ -280,7 +280,7 @@ async fn insert_one<M: Model>(db: &Db, sets: Vec<(u16, Node)>, on_conflict: Opti
         on_conflict,
         returning: true,
     };
-    Ok(returned(db, &Statement::Insert(insert)).await?.pop())
+    Ok(returned(db, Statement::Insert(insert)).await?.pop())
 }
 
 /// The row with this primary key.
@@ -296,13 +296,13 @@ pub(crate) fn by_pk<M: Model>(key: Value) -> QuerySet<M> {
 async fn update_returning<M: Model>(db: &Db, object: &M, mut set: Vec<(u16, Node)>) -> Result<M> {
     touch(M::meta(), &mut set);
     check(M::meta(), &set)?;
-    let query = by_pk::<M>(object.pk().to_value()).unordered().query;
+    let query = *by_pk::<M>(object.pk().to_value()).unordered().query;
     let statement = Statement::Update {
         query,
         set,
         returning: true,
     };
-    returned(db, &statement)
+    returned(db, statement)
         .await?
         .pop()
         .ok_or_else(|| Error::not_found(M::NAME))
@@ -342,7 +342,7 @@ pub(crate) async fn update_all<M: Model>(db: &Db, query: Query, sets: Vec<Set<M>
     touch(M::meta(), &mut set);
     check(M::meta(), &set)?;
     let mut unit = db.unit();
-    unit.statement(&Statement::Update {
+    unit.statement(Statement::Update {
         query,
         set,
         returning: false,
@@ -355,7 +355,7 @@ pub(crate) async fn delete_all(db: &Db, query: Query) -> Result<u64> {
         return Ok(0);
     }
     let mut unit = db.unit();
-    unit.statement(&Statement::Delete(query))?;
+    unit.statement(Statement::Delete(query))?;
     Ok(db.execute(unit).await?.into_iter().sum())
 }
 
@@ -441,7 +441,7 @@ pub(crate) fn link(db: &Db, through: Through, source: Value, targets: Vec<Value>
             return Ok(());
         }
         let mut unit = db.unit();
-        unit.statement(&Statement::Link {
+        unit.statement(Statement::Link {
             through,
             source,
             targets,
@@ -458,7 +458,7 @@ pub(crate) fn unlink(
 ) -> BoxFuture<'_, Result<()>> {
     Box::pin(async move {
         let mut unit = db.unit();
-        unit.statement(&Statement::Unlink {
+        unit.statement(Statement::Unlink {
             through,
             source,
             targets,
@@ -470,13 +470,13 @@ pub(crate) fn unlink(
 pub(crate) fn relink(db: &Db, through: Through, source: Value, targets: Vec<Value>) -> BoxFuture<'_, Result<()>> {
     Box::pin(async move {
         let mut unit = db.unit();
-        unit.statement(&Statement::Unlink {
+        unit.statement(Statement::Unlink {
             through,
             source: source.clone(),
             targets: None,
         })?;
         if !targets.is_empty() {
-            unit.statement(&Statement::Link {
+            unit.statement(Statement::Link {
                 through,
                 source,
                 targets,

@@ -503,6 +503,38 @@ async fn batches() -> Result<()> {
 }
 
 #[tokio::test]
+async fn queries_of_one_shape_keep_their_own_values() -> Result<()> {
+    let db = database().await;
+    blog(&db).await?;
+    let by_slug = |slug: &str| Article::objects().filter(|a| a.slug.eq(slug)).values(|a| a.title);
+    let rows = db
+        .batch(["hello", "percent", "none", "draft"].map(by_slug).to_vec())
+        .await?;
+    assert_eq!(rows, [vec!["Hello Rust"], vec!["100% Rust_"], vec![], vec!["Draft"]]);
+    // Alike to look at, but each with a text of its own: patterns, lists, limits.
+    let has = |part: &str| {
+        Article::objects()
+            .filter(|a| a.title.icontains(part))
+            .order_by(|a| a.id)
+            .values(|a| a.id)
+    };
+    let rows = db.batch(["rust", "100%", "t_", "o"].map(has).to_vec()).await?;
+    assert_eq!(rows, [vec![1, 3], vec![3], vec![3], vec![1]]);
+    let among = |ids: Vec<i64>| {
+        Article::objects()
+            .filter(|a| a.id.in_(ids))
+            .order_by(|a| a.id)
+            .values(|a| a.id)
+    };
+    let rows = db.batch(vec![among(vec![1]), among(vec![2, 3]), among(vec![])]).await?;
+    assert_eq!(rows, [vec![1], vec![2, 3], vec![]]);
+    let first = |n: u64| Article::objects().order_by(|a| a.id).limit(n).values(|a| a.id);
+    let rows = db.batch(vec![first(1), first(2), first(0), first(3).offset(1)]).await?;
+    assert_eq!(rows, [vec![1], vec![1, 2], vec![], vec![2, 3]]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn looks_up_by_text() -> Result<()> {
     let db = database().await;
     blog(&db).await?;
