@@ -38,6 +38,11 @@ pub(crate) struct Options {
     pub(crate) debug: bool,
 }
 
+/// A longer target of a request is answered with 414.
+const MAX_TARGET_BYTES: usize = 8 << 10;
+/// Headers that are longer together are answered with 431.
+const MAX_HEAD_BYTES: usize = 32 << 10;
+
 /// A route with everything that stands around its handlers, outermost first.
 #[derive(Default)]
 pub(crate) struct Way {
@@ -128,6 +133,17 @@ impl Engine {
 
     /// The one place for what is refused before anything of the site runs.
     fn admit(&self, request: &Request) -> Result<()> {
+        if request.full_path().len() > MAX_TARGET_BYTES {
+            return Err(Error::bare(StatusCode::URI_TOO_LONG));
+        }
+        let head: usize = request
+            .headers()
+            .iter()
+            .map(|(n, v)| n.as_str().len() + v.len() + 4)
+            .sum();
+        if head > MAX_HEAD_BYTES {
+            return Err(Error::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        }
         let mut hosts = request.headers().get_all(HOST).iter();
         let (first, second) = (hosts.next(), hosts.next());
         let host = match (first, second) {

@@ -13,12 +13,13 @@ use std::sync::Arc;
 ///
 /// The future must be `Send`, as requests may move between threads: do not hold an `Rc`, a `RefCell`'s guard or a
 /// `std::sync::MutexGuard` across an `.await`.
+///
+/// An `async` closure that captures a value is no `Fn` in Rust. Give the value to the site and take it as
+/// [`State`](crate::State), or write `move || { let value = value.clone(); async move { .. } }`.
 #[diagnostic::on_unimplemented(
     message = "this is not a handler: `{Self}`",
-    label = "not a handler",
-    note = "a handler is an `async fn` (or `async` closure) of at most 12 arguments, each of them an extractor (`Path<T>`, `Query<T>`, `Json<T>`, `Form<T>`, `State<T>`, `Db`, ..), all of them imported from `demijohn`",
-    note = "what it returns must be a reply: text, `Html(..)`, `Json(..)`, `Page(..)`, `Redirect`, a `StatusCode`, `Response`, or a `Result` of one",
-    note = "its future must be `Send`: no `Rc`, no `std::sync::MutexGuard` across an `.await`"
+    label = "not an `async fn` of at most 12 arguments",
+    note = "a handler is an `async fn` or an `async` closure that captures nothing; its arguments are extractors, such as `Path<T>`, `Query<T>`, `Json<T>`, `State<T>`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// How many parameters of the path the arguments take.
@@ -42,92 +43,126 @@ pub trait Handler<Args>: Send + Sync + 'static {
     fn needs(needs: &mut Needs);
 }
 
-macro_rules! handler {
+/// One impl for all numbers of arguments, with what it asks for in parts: so the compiler names the argument that is no
+/// extractor, the result that is no reply, or the value that makes the future not `Send`, and not the whole function.
+impl<F, Args> Handler<Args> for F
+where
+    F: AsyncFunction<Args, Future: Send, Output: Reply> + Send + Sync + 'static,
+    Args: Arguments,
+{
+    const PATH_ARGS: usize = Args::PATH_ARGS;
+
+    fn call<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(async move {
+            let args = Args::extract(request).await?;
+            current::lend(request, self.call_with(args)).await.reply(request)
+        })
+    }
+
+    fn fits_path(values: &[String]) -> bool {
+        Args::fits_path(values)
+    }
+
+    fn describe(operation: &mut Operation) {
+        Args::describe(operation);
+        F::Output::describe(operation);
+    }
+
+    fn needs(needs: &mut Needs) {
+        Args::needs(needs);
+    }
+}
+
+/// Functions that return a future, whatever their arguments.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "this is not an `async fn` of at most 12 arguments",
+    label = "not an `async fn` of at most 12 arguments"
+)]
+pub trait AsyncFunction<Args> {
+    type Output;
+    type Future: Future<Output = Self::Output>;
+    fn call_with(&self, args: Args) -> Self::Future;
+}
+
+/// Tuples of extractors.
+#[doc(hidden)]
+pub trait Arguments: Sized + Send {
+    const PATH_ARGS: usize;
+    fn extract(request: &mut Request) -> impl Future<Output = Result<Self>> + Send;
+    fn fits_path(values: &[String]) -> bool;
+    fn describe(operation: &mut Operation);
+    fn needs(needs: &mut Needs);
+}
+
+macro_rules! arguments {
     ($($arg:ident)*) => {
-        impl<F, Fut, R, $($arg,)*> Handler<($($arg,)*)> for F
+        #[allow(non_snake_case, reason = "variables are named as their types")]
+        impl<F, Fut, $($arg,)*> AsyncFunction<($($arg,)*)> for F
         where
-            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = R> + Send,
-            R: Reply,
-            $($arg: Extract,)*
+            F: Fn($($arg),*) -> Fut,
+            Fut: Future,
         {
+            type Output = Fut::Output;
+            type Future = Fut;
+
+            fn call_with(&self, ($($arg,)*): ($($arg,)*)) -> Fut {
+                self($($arg),*)
+            }
+        }
+
+        #[allow(non_snake_case, unused_mut, unused_variables, reason = "without arguments nothing is refused")]
+        impl<$($arg: Extract,)*> Arguments for ($($arg,)*) {
             const PATH_ARGS: usize = 0 $(+ $arg::PATH_ARGS)*;
 
-            #[allow(non_snake_case, unused_mut, reason = "variables are named as their types; no argument, nothing refused")]
-            fn call<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Result<Response>> {
-                Box::pin(async move {
-                    let mut refused: Vec<Rejection> = Vec::new();
-                    $(
-                        let $arg = match $arg::extract(request).await {
-                            Ok(value) => Some(value),
-                            Err(rejection) => {
-                                refused.push(rejection);
-                                None
-                            }
-                        };
-                    )*
-                    // Each is `Some` unless it was refused, so the pattern fails exactly when something was.
-                    let ($(Some($arg),)*) = ($($arg,)*) else {
-                        return Err(refusal(refused));
+            async fn extract(request: &mut Request) -> Result<Self> {
+                // All of them run, so that all that is wrong is told at once.
+                let mut refused: Vec<Rejection> = Vec::new();
+                $(
+                    let $arg = match $arg::extract(request).await {
+                        Ok(value) => Some(value),
+                        Err(rejection) => {
+                            refused.push(rejection);
+                            None
+                        }
                     };
-                    current::lend(request, self($($arg),*)).await.reply(request)
-                })
+                )*
+                // Each is `Some` unless it was refused.
+                match ($($arg,)*) {
+                    ($(Some($arg),)*) => Ok(($($arg,)*)),
+                    #[allow(unreachable_patterns, reason = "without arguments nothing is refused")]
+                    _ => Err(refusal(refused)),
+                }
             }
 
             fn fits_path(values: &[String]) -> bool {
-                let _ = values;
                 true $(&& $arg::fits_path(values))*
             }
 
             fn describe(operation: &mut Operation) {
                 $($arg::describe(operation);)*
-                R::describe(operation);
             }
 
             fn needs(needs: &mut Needs) {
-                let _ = &needs;
                 $($arg::needs(needs);)*
             }
         }
     };
 }
 
-/// The function without arguments has nothing that could be refused.
-impl<F, Fut, R> Handler<()> for F
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = R> + Send,
-    R: Reply,
-{
-    const PATH_ARGS: usize = 0;
-
-    fn call<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Result<Response>> {
-        Box::pin(async move { current::lend(request, self()).await.reply(request) })
-    }
-
-    fn fits_path(_: &[String]) -> bool {
-        true
-    }
-
-    fn describe(operation: &mut Operation) {
-        R::describe(operation);
-    }
-
-    fn needs(_: &mut Needs) {}
-}
-
-handler!(A1);
-handler!(A1 A2);
-handler!(A1 A2 A3);
-handler!(A1 A2 A3 A4);
-handler!(A1 A2 A3 A4 A5);
-handler!(A1 A2 A3 A4 A5 A6);
-handler!(A1 A2 A3 A4 A5 A6 A7);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8 A9);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12);
+arguments!();
+arguments!(A1);
+arguments!(A1 A2);
+arguments!(A1 A2 A3);
+arguments!(A1 A2 A3 A4);
+arguments!(A1 A2 A3 A4 A5);
+arguments!(A1 A2 A3 A4 A5 A6);
+arguments!(A1 A2 A3 A4 A5 A6 A7);
+arguments!(A1 A2 A3 A4 A5 A6 A7 A8);
+arguments!(A1 A2 A3 A4 A5 A6 A7 A8 A9);
+arguments!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10);
+arguments!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11);
+arguments!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12);
 
 #[cold]
 fn refusal(refused: Vec<Rejection>) -> Error {

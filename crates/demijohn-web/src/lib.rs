@@ -58,6 +58,7 @@ mod trie;
 #[cfg(feature = "multipart")]
 mod upload;
 mod urls;
+mod wire;
 
 pub use app::{Application, Ready};
 #[cfg(feature = "axum")]

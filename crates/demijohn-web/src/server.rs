@@ -5,10 +5,10 @@
 
 use crate::app::Ready;
 use crate::dispatch::Engine;
+use crate::wire::Wire;
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -305,6 +305,10 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Durati
     }
 }
 
+/// hyper gives up on a head somewhere beyond this; the dispatch holds what it let through to the same limit. Of headers it
+/// takes 100.
+const MAX_HEAD_BYTES: usize = 32 << 10;
+
 async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
@@ -320,26 +324,30 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             Ok::<_, Infallible>(Engine::of(&site).answer(request).await)
         }
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .pipeline_flush(true)
-            .max_headers(100)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let mut seat = stop.seat();
-    let mut told = false;
-    let result = poll_fn(|cx| {
-        seat.take(cx.waker());
-        if !told && stop.begun() {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(cx)
-    })
-    .await;
-    if let Err(error) = result {
+    let (wire, back) = Wire::new(stream);
+    let result = {
+        let mut connection = pin!(
+            http1::Builder::new()
+                .pipeline_flush(true)
+                .max_buf_size(MAX_HEAD_BYTES)
+                .serve_connection(wire, service)
+        );
+        let mut seat = stop.seat();
+        let mut told = false;
+        poll_fn(|cx| {
+            seat.take(cx.waker());
+            if !told && stop.begun() {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await
+    };
+    if let Err(error) = &result {
         tracing::debug!("connection of {peer}: {error}");
     }
+    back.close(result.as_ref().err()).await;
 }
 
 fn resolve(address: &str) -> Result<SocketAddr> {

@@ -25,6 +25,12 @@ use std::sync::Arc;
 /// # });
 /// ```
 ///
+/// ```compile_fail,E0080
+/// # use demijohn_web::{url_to, Path};
+/// async fn post(Path(id): Path<i64>) -> String { id.to_string() }
+/// let _ = url_to(post, ());
+/// ```
+///
 /// # Errors
 /// 500 when the site has no route with this handler, and outside of a request.
 #[track_caller]

@@ -1,0 +1,287 @@
+//! The server on a real socket, and the commands that start and describe it.
+
+use demijohn_core::command::call_command;
+use demijohn_core::settings::Sources;
+use demijohn_covers::covers;
+use demijohn_web::server::{Serve, Stop};
+use demijohn_web::{Application, Blueprint, Json, Path, Streamed, get, post};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// A site on a free port, until it is dropped.
+struct Running {
+    address: SocketAddr,
+    stop: Stop,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn new(app: Application, workers: usize) -> Running {
+        let ready = app.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
+        let bound = Serve::on("127.0.0.1:0")
+            .workers(workers)
+            .grace(Duration::from_secs(5))
+            .bind()
+            .unwrap();
+        let address = bound.address();
+        let stop = Stop::new();
+        let handle = stop.clone();
+        let thread = std::thread::spawn(move || {
+            demijohn_web::test::block_on(bound.serve(ready.site().clone(), handle)).unwrap();
+        });
+        Running {
+            address,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    /// Sends bytes and reads until the server closes.
+    fn talk(&self, text: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.talk(&format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        ))
+    }
+
+    fn end(&mut self) {
+        self.stop.begin();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn app() -> Application {
+    Application::new()
+        .route("/", get(async || "Hello, World!"))
+        .route(
+            "/json",
+            get(async || Json(serde_json::json!({"message": "Hello, World!"}))),
+        )
+        .route("/echo", post(async |body: String| body))
+        .route("/panic", get(async || -> &'static str { panic!("of the handler") }))
+        .route(
+            "/slow",
+            get(async || {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "slow"
+            }),
+        )
+        .route(
+            "/stream",
+            get(async || {
+                Streamed::write(async |out| {
+                    for n in 1..=3 {
+                        out.send(format!("<{n}>")).await?;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Ok(())
+                })
+            }),
+        )
+}
+
+#[test]
+fn it_answers_over_http() {
+    covers!("flask.routing.hello_world_size");
+    let running = Running::new(app(), 2);
+    let answer = running.get("/");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(
+        answer.contains("content-length: 13") && answer.contains("date: ") && answer.ends_with("\r\n\r\nHello, World!"),
+        "{answer}"
+    );
+    assert!(!answer.to_lowercase().contains("server:"), "{answer}");
+    let head = running.talk("HEAD /json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(
+        head.contains("content-length: 27") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    let echo =
+        running.talk("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody");
+    assert!(echo.ends_with("body"), "{echo}");
+    // Sixteen at once on one connection, answered in order.
+    let many = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(15)
+        + "GET /json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answers = running.talk(&many);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 16);
+    assert!(answers.ends_with(r#"{"message":"Hello, World!"}"#));
+}
+
+#[test]
+fn a_panic_ends_its_request_alone() {
+    let running = Running::new(app(), 1);
+    for _ in 0..3 {
+        assert!(running.get("/panic").starts_with("HTTP/1.1 500"));
+        assert!(running.get("/").starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[test]
+fn malformed_requests_are_refused_and_the_server_goes_on() {
+    let running = Running::new(app(), 1);
+    let long_head = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {}\r\n\r\n",
+        "x".repeat(40_000)
+    );
+    let many_heads = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(101));
+    let long_target = format!(
+        "GET /{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "x".repeat(10_000)
+    );
+    for (request, status) in [
+        (long_head.as_str(), "431"),
+        (many_heads.as_str(), "431"),
+        (long_target.as_str(), "414"),
+        ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", "400"),
+        (
+            "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
+        ("GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", "400"),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10485760\r\nConnection: close\r\n\r\n",
+            "413",
+        ),
+        (
+            "TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            "405",
+        ),
+        ("nonsense\r\n\r\n", "400"),
+    ] {
+        let mut request = request.to_owned();
+        if request == "GET / HTTP/1.1\r\n\r\n" {
+            request = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".into();
+        }
+        let answer = running.talk(&request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{request:?}: {answer}"
+        );
+    }
+    assert!(running.get("/").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn chunks_arrive_one_by_one() {
+    let running = Running::new(app(), 1);
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut seen = String::new();
+    let mut buffer = [0; 1024];
+    while !seen.contains("<1>") {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "{seen}");
+        seen += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    assert!(!seen.contains("<3>"), "the first chunk waited for the last: {seen}");
+    assert!(seen.contains("transfer-encoding: chunked"), "{seen}");
+    stream.read_to_string(&mut seen).unwrap();
+    assert!(seen.contains("<3>"));
+}
+
+#[test]
+fn the_end_waits_for_requests_and_not_for_idle_connections() {
+    let mut running = Running::new(app(), 2);
+    let mut idle = running.connect();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut buffer = [0; 1024];
+    assert!(idle.read(&mut buffer).unwrap() > 0);
+    let mut slow = running.connect();
+    slow.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let start = Instant::now();
+    running.end();
+    assert!(start.elapsed() < Duration::from_secs(4));
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("slow"), "{answer}");
+    assert_eq!(idle.read(&mut buffer).unwrap(), 0);
+    assert!(TcpStream::connect(running.address).is_err());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_the_mend() {
+    let running = Running::new(app(), 1);
+    for workers in [1, 2] {
+        let error = Serve::on(running.address.to_string())
+            .workers(workers)
+            .bind()
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains(&running.address.to_string()) && error.contains("--bind"),
+            "{error}"
+        );
+    }
+    for odd in ["localhost", "1.2.3.4.5:80", "127.0.0.1:99999", ""] {
+        let error = Serve::on(odd).bind().err().unwrap().to_string();
+        assert!(error.contains("HOST:PORT"), "{error}");
+    }
+}
+
+async fn show(Path(_): Path<i64>) -> &'static str {
+    ""
+}
+
+#[test]
+fn the_command_that_lists_routes() {
+    covers!("flask.routing.list");
+    let ready = Application::new()
+        .route("/z", get(async || "").name("last"))
+        .mount("/blog", Blueprint::new("blog").route("/{id}/", get(show).post(show)))
+        .build(Sources::none())
+        .map_err(|f| format!("{f:?}"))
+        .unwrap();
+    demijohn_web::test::block_on(async {
+        let list = call_command(ready.program(), ["routes"]).await;
+        assert_eq!(list.code, 0, "{}", list.stderr);
+        let lines: Vec<Vec<&str>> = list
+            .stdout
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(&lines[0][..3], ["GET", "/z", "last"]);
+        assert_eq!(lines[1], ["GET", "/blog/{id}/", "blog.show", "serving::show"]);
+        assert_eq!(lines[2], ["POST", "/blog/{id}/", "blog.show", "serving::show"]);
+        for (by, first) in [
+            ("name", "/blog/{id}/"),
+            ("path", "/blog/{id}/"),
+            ("method", "/z"),
+            ("order", "/z"),
+        ] {
+            let list = call_command(ready.program(), ["routes", "--sort", by]).await;
+            assert_eq!(list.stdout.split_whitespace().nth(1), Some(first), "{by}");
+        }
+    });
+}
