@@ -12,6 +12,7 @@ mod slug;
 
 use demijohn::Bag;
 use demijohn::prelude::*;
+use demijohn::rest::Api;
 use std::sync::Arc;
 
 /// The site, with whatever its database holds.
@@ -23,6 +24,8 @@ pub fn app() -> App {
         .middleware(api::cors::open)
         .mount("/", pages::blueprint())
         .mount("/api", api::blueprint())
+        .mount("/admin", admin())
+        .mount("/data", Blueprint::from(Api::new().title("Conduit")).named("data"))
         .error_pages(error)
 }
 

@@ -92,3 +92,47 @@ pub struct Comment {
     #[field(auto_now)]
     pub updated_at: DateTime,
 }
+
+/// The models, with what the admin shows of them and what is open to be read as data.
+pub(crate) fn registered(blueprint: Blueprint) -> Blueprint {
+    blueprint
+        .models(models![User, Article, Tag, Comment])
+        .admin(
+            ModelAdmin::<Article>::new()
+                .list_display(|a| (a.title, a.author().username, a.fans().count(), a.created_at))
+                .search_fields(|a| (a.title, a.description, a.author().username))
+                .list_filter(|a| a.created_at),
+        )
+        .admin(
+            ModelAdmin::<User>::new()
+                .list_display(|u| (u.username, u.email, u.articles().count()))
+                .search_fields(|u| (u.username, u.email)),
+        )
+        .admin(
+            ModelAdmin::<Tag>::new()
+                .list_display(|t| (t.name, t.articles().count()))
+                .search_fields(|t| t.name),
+        )
+        .admin(
+            ModelAdmin::<Comment>::new()
+                .list_display(|c| (c.body, c.author().username, c.article().title, c.created_at))
+                .search_fields(|c| (c.body, c.author().username)),
+        )
+        .resource(
+            Resource::<Article>::new("articles")
+                .fields(|a| {
+                    (
+                        a.id,
+                        a.slug,
+                        a.title,
+                        a.description,
+                        a.body,
+                        a.author,
+                        a.created_at,
+                        a.updated_at,
+                    )
+                })
+                .filter_fields(|a| (a.slug, a.author)),
+        )
+        .resource(Resource::<Tag>::new("tags").filter_fields(|t| t.name))
+}

@@ -462,6 +462,7 @@ fn the_author_changes_an_article() {
         change(json!({"description": "d2"})).json["article"]["tagList"],
         json!(["one", "three"])
     );
+    refused(&change(json!({"tagList": null})), 422, "tagList", "can't be blank");
     assert_eq!(change(json!({"tagList": []})).json["article"]["tagList"], json!([]));
     for field in ["title", "description", "body"] {
         refused(&change(json!({ field: null })), 422, field, "can't be blank");

@@ -124,7 +124,9 @@ fn it_runs_on_the_database_that_it_is_given() {
 fn production_makes_up_no_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = program(folder.path());
-    command.env("DEBUG", "false").env("SECRET_KEY", "0123456789abcdef-not-for-any-real-site-0123456789abcdef");
+    command
+        .env("DEBUG", "false")
+        .env("SECRET_KEY", "0123456789abcdef-not-for-any-real-site-0123456789abcdef");
     let mut running = start(&mut command);
     let address = running.address();
     let told = running.line();

@@ -17,7 +17,7 @@ mod tags;
 mod token;
 mod users;
 
-use crate::models::{Article, Comment, Tag, User};
+use crate::models;
 use demijohn::prelude::*;
 use demijohn::{Part, Phase, Site};
 use input::Input;
@@ -27,8 +27,7 @@ use token::Token;
 
 /// Everything under `/api`.
 pub fn blueprint() -> Blueprint {
-    Blueprint::new("api")
-        .models(models![User, Article, Tag, Comment])
+    models::registered(Blueprint::new("api"))
         .with(Signing)
         .error_pages(refusal::answer)
         .route("/users", post(users::register).summary("Register"))
@@ -53,6 +52,7 @@ pub fn blueprint() -> Blueprint {
             "/articles",
             get(articles::list)
                 .post(articles::create)
+                .name("articles")
                 .summary("Articles, newest first; write one"),
         )
         .route(
@@ -64,21 +64,26 @@ pub fn blueprint() -> Blueprint {
             get(articles::article)
                 .put(articles::change)
                 .delete(articles::delete)
+                .name("article")
                 .summary("One article"),
         )
         .route(
             "/articles/{slug}/favorite",
             post(articles::favorite)
                 .delete(articles::unfavorite)
+                .name("favorite")
                 .summary("Like, or stop"),
         )
         .route(
             "/articles/{slug}/comments",
-            get(comments::list).post(comments::create).summary("Comments"),
+            get(comments::list)
+                .post(comments::create)
+                .name("comments")
+                .summary("Comments"),
         )
         .route(
             "/articles/{slug}/comments/{id}",
-            delete(comments::delete).summary("Delete a comment"),
+            delete(comments::delete).name("comment").summary("Delete a comment"),
         )
         .route("/tags", get(tags::tags).name("tags").summary("All tags in use"))
 }
