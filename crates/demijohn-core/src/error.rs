@@ -2,9 +2,11 @@
 
 use crate::reply::Response;
 use http::{HeaderMap, StatusCode};
+use std::backtrace::Backtrace;
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What can be the cause of an [`Error`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -41,6 +43,18 @@ struct Inner {
     response: Option<Response>,
     source: Option<BoxError>,
     at: &'static Location<'static>,
+    /// The type that `?` took; empty for errors made by name.
+    type_name: &'static str,
+    backtrace: Option<Backtrace>,
+}
+
+/// True once a site of this process runs in debug mode.
+static WITH_BACKTRACES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, errors of status 500 remember how the program came to them: for the page that a site in development shows.
+#[doc(hidden)]
+pub fn capture_backtraces() {
+    WITH_BACKTRACES.store(true, Ordering::Relaxed);
 }
 
 impl Error {
@@ -63,6 +77,9 @@ impl Error {
             response: None,
             source: None,
             at: Location::caller(),
+            type_name: "",
+            backtrace: (status == StatusCode::INTERNAL_SERVER_ERROR && WITH_BACKTRACES.load(Ordering::Relaxed))
+                .then(Backtrace::force_capture),
         }))
     }
 
@@ -175,6 +192,16 @@ impl Error {
         self.0.source.as_ref()?.downcast_ref()
     }
 
+    /// The name of the type that `?` turned into this error; empty for an error made by name.
+    pub fn type_name(&self) -> &'static str {
+        self.0.type_name
+    }
+
+    /// How the program came here, in sites that run in debug mode.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.0.backtrace.as_ref()
+    }
+
     /// Where in the program the error was made, or where `?` turned it into this type.
     pub fn location(&self) -> &'static Location<'static> {
         self.0.at
@@ -184,7 +211,9 @@ impl Error {
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     #[track_caller]
     fn from(source: E) -> Self {
-        Self::bare(StatusCode::INTERNAL_SERVER_ERROR).with_source(source)
+        let mut error = Self::bare(StatusCode::INTERNAL_SERVER_ERROR).with_source(source);
+        error.0.type_name = std::any::type_name::<E>();
+        error
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Request {
     peer: Option<SocketAddr>,
     max_body_bytes: usize,
     secure: bool,
+    script_name: String,
     id: RequestId,
 }
 
@@ -67,6 +68,7 @@ impl Request {
             peer,
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             secure: false,
+            script_name: String::new(),
             id: RequestId::next(),
         }
     }
@@ -257,6 +259,16 @@ impl Request {
     /// Changes the peer's address, for whoever trusts a proxy.
     pub fn set_peer(&mut self, peer: Option<SocketAddr>) {
         self.peer = peer;
+    }
+
+    /// The path that the site is mounted at outside of it, `/app`, which [`path`](Self::path) does not have and links need; empty for none.
+    pub fn script_name(&self) -> &str {
+        &self.script_name
+    }
+
+    /// Set by whoever took it off the path, without a slash at its end.
+    pub fn set_script_name(&mut self, script_name: String) {
+        self.script_name = script_name;
     }
 
     /// `http` or `https`.

@@ -4,6 +4,7 @@ use crate::blueprint::Blueprint;
 use crate::commands;
 use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
+use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
 use crate::test::TestClient;
@@ -51,6 +52,7 @@ impl Application {
                 request_id: true,
                 allowed_hosts: Vec::new(),
                 debug: false,
+                proxies: TrustedProxies::default(),
             },
             server_name: None,
             name: "site".to_owned(),
@@ -222,6 +224,13 @@ impl Application {
         self
     }
 
+    /// Believes so many proxies before the server what they say of the client; see [`TrustedProxies`]. Nobody is believed unless
+    /// set.
+    pub fn trust_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.options.proxies = proxies;
+        self
+    }
+
     /// The name of the site for links with a host: `example.org`. Without it they take the host of the request.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
@@ -277,6 +286,9 @@ impl Application {
             allowed_hosts: settings.answered_hosts(),
             ..self.options
         };
+        if options.debug {
+            demijohn_core::error::capture_backtraces();
+        }
         let routes = std::mem::take(site.entry::<Routes>());
         let commands = std::mem::take(&mut site.commands);
         let checks = std::mem::take(&mut site.checks);

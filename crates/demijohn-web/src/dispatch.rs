@@ -1,7 +1,9 @@
 //! The one way that every request takes: routing, hooks, handler, errors, log.
 
+use crate::debug;
 use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
+use crate::proxy::TrustedProxies;
 use crate::route::Arm;
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
@@ -36,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) request_id: bool,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) debug: bool,
+    pub(crate) proxies: TrustedProxies,
 }
 
 /// A longer target of a request is answered with 414.
@@ -92,6 +95,9 @@ impl Engine {
         let start = Instant::now();
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
+        if self.options.proxies != TrustedProxies::default() {
+            self.options.proxies.apply(&mut request);
+        }
         let mut request = TornDown { request, engine: self };
         let request = &mut request.request;
         let mut response = match caught(self.enter(request)).await {
@@ -216,7 +222,7 @@ impl Engine {
         }
         match target {
             Target::Arm(arm) => arm.endpoint.run.run(request).await,
-            Target::Astray(astray) => astray.answer(),
+            Target::Astray(astray) => astray.answer(request),
         }
     }
 
@@ -232,7 +238,7 @@ impl Engine {
             Err(panic) => Some(Err(panic_error(panic))),
         };
         match answered {
-            None if self.options.debug => errors::debug_page(&error, request),
+            None if self.options.debug && debug::may_show(request) => debug::page(&error, request),
             None => errors::plain_page(&error, request),
             Some(Ok(mut response)) => {
                 // An error is never answered as a success: search engines and caches would keep it.
@@ -354,7 +360,7 @@ fn allow_header(mut allowed: Vec<Method>, automatic: bool) -> HeaderValue {
 }
 
 impl Astray {
-    fn answer(&self) -> Result<Response> {
+    fn answer(&self, request: &Request) -> Result<Response> {
         match self {
             Astray::NotFound => Err(Error::bare(StatusCode::NOT_FOUND)),
             Astray::MethodNotAllowed(allow) => {
@@ -368,9 +374,8 @@ impl Astray {
             Astray::Slash(status, target) => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = *status;
-                response
-                    .headers_mut()
-                    .insert(LOCATION, HeaderValue::try_from(target.as_str())?);
+                let target = HeaderValue::try_from(format!("{}{target}", request.script_name()))?;
+                response.headers_mut().insert(LOCATION, target);
                 Ok(response)
             }
         }

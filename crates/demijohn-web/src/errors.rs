@@ -153,8 +153,3 @@ pub(crate) fn escape(text: &str) -> String {
     }
     escaped
 }
-
-/// The page for developers.
-pub(crate) fn debug_page(error: &Error, request: &Request) -> Response {
-    plain_page(error, request)
-}

@@ -9,6 +9,7 @@ use crate::wire::Wire;
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
 use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,7 +28,14 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Serve {
     address: String,
     workers: usize,
+    limits: Limits,
+}
+
+/// What a listener gives its connections.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
     grace: Duration,
+    head: Option<Duration>,
 }
 
 impl Serve {
@@ -36,7 +44,10 @@ impl Serve {
         Serve {
             address: address.into(),
             workers: 1,
-            grace: Duration::from_secs(30),
+            limits: Limits {
+                grace: Duration::from_secs(30),
+                head: Some(Duration::from_secs(10)),
+            },
         }
     }
 
@@ -53,7 +64,15 @@ impl Serve {
     /// How long requests may go on after the signal to stop; 30 seconds unless set.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Serve {
-        self.grace = grace;
+        self.limits.grace = grace;
+        self
+    }
+
+    /// How long the head of a request may take, from the end of the one before: so this is also how long an idle connection is
+    /// kept. 10 seconds unless set, and with `None` for ever.
+    #[must_use]
+    pub fn head_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Serve {
+        self.limits.head = timeout.into();
         self
     }
 
@@ -65,7 +84,7 @@ impl Serve {
         let Serve {
             address,
             workers,
-            grace,
+            limits,
         } = self;
         let wanted = resolve(&address)?;
         if workers > 1 && wanted.port() != 0 {
@@ -82,7 +101,7 @@ impl Serve {
         Ok(Bound {
             listeners,
             address: bound,
-            grace,
+            limits,
         })
     }
 }
@@ -91,7 +110,7 @@ impl Serve {
 pub struct Bound {
     listeners: Vec<std::net::TcpListener>,
     address: SocketAddr,
-    grace: Duration,
+    limits: Limits,
 }
 
 impl Bound {
@@ -122,7 +141,7 @@ impl Bound {
     /// # Errors
     /// When a start hook fails, a thread cannot be made, or one panics.
     pub async fn serve(self, site: Arc<Bag>, stop: Stop) -> Result<()> {
-        let Bound { listeners, grace, .. } = self;
+        let Bound { listeners, limits, .. } = self;
         Lifecycle::start(&site).await?;
         let mut listeners = listeners.into_iter();
         let here = listeners.next().map(TcpListener::from_std).transpose()?;
@@ -137,7 +156,7 @@ impl Bound {
                     let result = runtime.map_err(Error::from).and_then(|runtime| {
                         runtime.block_on(async {
                             let listener = TcpListener::from_std(listener)?;
-                            accept(listener, site, stop, grace).await;
+                            accept(listener, site, stop, limits).await;
                             Ok(())
                         })
                     });
@@ -146,7 +165,7 @@ impl Bound {
             workers.push(finished);
         }
         if let Some(listener) = here {
-            accept(listener, Arc::clone(&site), stop, grace).await;
+            accept(listener, Arc::clone(&site), stop, limits).await;
         }
         let mut result = Ok(());
         for finished in workers {
@@ -268,7 +287,7 @@ impl Drop for Seat<'_> {
 }
 
 /// Accepts connections until the end begins, then waits for those that are open.
-async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Duration) {
+async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limits) {
     let mut connections = tokio::task::JoinSet::new();
     {
         let mut ending = pin!(stop.wait());
@@ -280,7 +299,7 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Durati
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone()));
+                    connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
                 }
                 Err(error) => {
                     let of_the_client = matches!(
@@ -300,8 +319,8 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Durati
     }
     drop(listener);
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(grace, finished).await.is_err() {
-        tracing::warn!("requests still running after {} s are cut off", grace.as_secs());
+    if tokio::time::timeout(limits.grace, finished).await.is_err() {
+        tracing::warn!("requests still running after {} s are cut off", limits.grace.as_secs());
     }
 }
 
@@ -309,7 +328,7 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, grace: Durati
 /// takes 100.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 
-async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop) {
+async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop, head: Option<Duration>) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -326,12 +345,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     });
     let (wire, back) = Wire::new(stream);
     let result = {
-        let mut connection = pin!(
-            http1::Builder::new()
-                .pipeline_flush(true)
-                .max_buf_size(MAX_HEAD_BYTES)
-                .serve_connection(wire, service)
-        );
+        let mut http = http1::Builder::new();
+        http.pipeline_flush(true)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .timer(TokioTimer::new())
+            .header_read_timeout(head);
+        let mut connection = pin!(http.serve_connection(wire, service));
         let mut seat = stop.seat();
         let mut told = false;
         poll_fn(|cx| {

@@ -271,7 +271,7 @@ impl Urls {
             });
         }
         all.extend(values);
-        entry.fill(&all)
+        Ok(format!("{}{}", request.script_name(), entry.fill(&all)?))
     }
 }
 
@@ -358,9 +358,9 @@ impl Url<'_> {
                 .params()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect();
-            (blueprint, params)
+            (blueprint, params, request.script_name().to_owned())
         });
-        let (blueprint, params) = here.unwrap_or_default();
+        let (blueprint, params, script_name) = here.unwrap_or_default();
         let given = |entry: &Entry, name: &str| {
             let named = |list: &[(String, String)]| list.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
             // Parameters of the path that a blueprint is mounted at follow its pages around.
@@ -395,6 +395,7 @@ impl Url<'_> {
             }
         }
         let mut url = self.host()?;
+        url.push_str(&script_name);
         url.push_str(&entry.fill(&values)?);
         let of_pattern = |name: &str| entry.pattern.params().any(|param| param == name);
         let extras: Vec<&(String, String)> = self

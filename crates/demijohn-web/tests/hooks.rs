@@ -545,3 +545,109 @@ mod log {
         fn exit(&self, _: &Id) {}
     }
 }
+
+fn deep_in_the_program() -> Result<&'static str> {
+    Err(OrderFailed(OutOfStock(4711)).into())
+}
+
+#[test]
+fn developers_see_what_failed_and_nobody_else_does() {
+    covers!("flask.debug.page", "http.error.debug_page", "http.error.debug_404");
+    block_on(async {
+        let site = || Application::new().route("/fails/{id}", get(async |Path(_): Path<u8>| deep_in_the_program()));
+        let client = site().test_client();
+        // Not in one piece, as the page shows this very file.
+        let secret = ["session=", "hidden"].concat();
+        let token = ["tell", "no-one"].join("-");
+        let target = format!("/fails/7?q=seen&token={token}");
+        let request = || {
+            client
+                .get(&target)
+                .header("cookie", &secret)
+                .header("accept", "text/html")
+        };
+        let response = request().await;
+        assert_eq!(response.status(), 500);
+        let page = response.text();
+        for part in [
+            "OrderFailed",
+            "the order failed: article 4711 is out of stock",
+            "tests/hooks.rs",
+            "deep_in_the_program",
+            "Err(OrderFailed(OutOfStock(4711)).into())",
+            "/fails/7",
+            "seen",
+            "/fails/{id}",
+            "SECRET_KEY",
+            "DEBUG",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(!page.contains(&secret) && !page.contains(&token), "{page}");
+        let missing = client.get("/none").header("accept", "text/html").await;
+        assert!(
+            missing.status() == 404 && missing.text().contains("/fails/{id}"),
+            "{}",
+            missing.text()
+        );
+        // Not from elsewhere, not under another name, not in production.
+        let elsewhere = request().from_peer("8.8.8.8:1000".parse().unwrap()).await;
+        let client = site().allowed_hosts(["example.org"]).test_client();
+        let other_name = client
+            .get("http://example.org/fails/7")
+            .without_header("host")
+            .header("accept", "text/html")
+            .await;
+        let production = site()
+            .test_production_client()
+            .get("/fails/7")
+            .header("accept", "text/html")
+            .await;
+        for response in [elsewhere, other_name, production] {
+            assert_eq!(response.status(), 500);
+            assert!(
+                !response.text().contains("4711") && !response.text().contains("hooks.rs"),
+                "{}",
+                response.text()
+            );
+        }
+    });
+}
+
+#[test]
+fn proxies_are_believed_as_far_as_they_are_trusted() {
+    covers!("werkzeug.proxy_fix");
+    use demijohn_web::{TrustedProxies, url_to};
+    async fn show(_: http::Method) -> Result<String> {
+        let seen = current::with(|request| {
+            let peer = request.peer().map(|peer| peer.ip().to_string()).unwrap_or_default();
+            format!("{} {} {peer}", request.scheme(), request.host().unwrap_or_default())
+        });
+        Ok(format!("{} {}", seen.unwrap_or_default(), url_to(show, ())?))
+    }
+    block_on(async {
+        let site = |proxies| {
+            Application::new()
+                .trust_proxies(proxies)
+                .allowed_hosts(["*"])
+                .route("/show", get(show))
+                .test_client()
+        };
+        let send = |client: &demijohn_web::test::TestClient| {
+            client
+                .get("/show")
+                .from_peer("10.0.0.1:4000".parse().unwrap())
+                .header("x-forwarded-for", "6.6.6.6, 1.2.3.4")
+                .header("x-forwarded-proto", "http, https")
+                .header("x-forwarded-host", "evil.example, shop.example")
+                .header("x-forwarded-port", "1, 8443")
+                .header("x-forwarded-prefix", "/evil, /app")
+        };
+        let one = site(TrustedProxies::hops(1).with_prefix());
+        assert_eq!(send(&one).await.text(), "https shop.example:8443 1.2.3.4 /app/show");
+        let none = site(TrustedProxies::default());
+        assert_eq!(send(&none).await.text(), "http localhost 10.0.0.1 /show");
+        let three = site(TrustedProxies::hops(3));
+        assert_eq!(send(&three).await.text(), "http localhost 10.0.0.1 /show");
+    });
+}
