@@ -256,6 +256,7 @@ fn under_load(bench: &Bench, subjects: &[Subject], left_out: &mut LeftOut) -> Re
 fn rotate(bench: &Bench, servers: &[Server], paths: &[&'static str]) -> Result<Vec<Vec<Vec<Sample>>>> {
     let mut samples = vec![vec![Vec::new(); servers.len()]; paths.len()];
     for round in 0..=bench.rounds {
+        servers.iter().for_each(Server::forget_output);
         println!("round {round} of {}", bench.rounds);
         for (path, of_path) in paths.iter().zip(&mut samples) {
             for (server, of_server) in servers.iter().zip(of_path).filter(|(server, _)| server.has(path)) {
@@ -292,7 +293,7 @@ fn sample(machine: &Machine, server: &Server, path: &str) -> Result<Sample> {
 
 /// Each server alone: the time to its first answer, its memory before any load and after one.
 fn memory(bench: &Bench, with_load: bool, left_out: &mut LeftOut) -> String {
-    let subjects = subjects::json(bench, left_out);
+    let subjects = subjects::footprints(bench, left_out);
     let mut body = format!(
         "One worker each; start is from the program's start to its first right answer (median of three); memory is proportional set size, idle after the first answer and after 2 s of load over 256 connections; {}.\n\n\
          | server | start ms | idle MB | above bare hyper | loaded MB |\n| --- | ---: | ---: | ---: | ---: |\n",

@@ -33,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) subject: Subject,
     pub(crate) group: Group,
     address: SocketAddr,
+    output: std::fs::File,
     /// From the start of the process to its first right answer.
     pub(crate) first_answer: Duration,
 }
@@ -63,11 +64,12 @@ impl Server {
             .envs(subject.environment.iter().cloned())
             .current_dir(&subject.folder);
         let started = Instant::now();
-        let group = Group::start(command.stdout(log.try_clone()?).stderr(log))?;
+        let group = Group::start(command.stdout(log.try_clone()?).stderr(log.try_clone()?))?;
         let mut server = Self {
             subject: subject.clone(),
             group,
             address,
+            output: log,
             first_answer: Duration::ZERO,
         };
         for (index, path) in subject.paths.iter().enumerate() {
@@ -101,6 +103,12 @@ impl Server {
             }
         }
         Ok(server)
+    }
+
+    /// Empties the file of the output: a request log of many bursts would fill the disk.
+    pub(crate) fn forget_output(&self) {
+        // It is only housekeeping: a file that stays long is no reason to stop.
+        let _ = self.output.set_len(0);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -16,6 +16,10 @@ const PLAINTEXT: Path = Path {
     path: "/plaintext",
     contains: "Hello, World!",
 };
+const GREETING: Path = Path {
+    path: "/",
+    contains: "Hello, World!",
+};
 const DATABASE: [Path; 4] = [
     Path {
         path: "/db",
@@ -39,50 +43,75 @@ const DATABASE: [Path; 4] = [
 pub(crate) const BARE_HYPER: &str = "bare hyper";
 pub(crate) const HAND_WRITTEN: &str = "rusqlite by hand";
 
-/// Everyone who answers `/json`, bare hyper first.
+/// Everyone who answers `/json`, bare hyper first. Peers write no log, so we are measured without and with one.
 pub(crate) fn json(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> {
-    let mut subjects = Vec::new();
-    let mimalloc = uses_mimalloc(bench, "hello");
-    match peers(bench, "http", &["peer-hyper", "peer-axum", "peer-actix"], mimalloc) {
-        Ok(folder) => {
-            for (name, file) in [
-                (BARE_HYPER, "peer-hyper"),
-                ("axum", "peer-axum"),
-                ("actix-web", "peer-actix"),
+    let mut subjects = http_peers(bench, uses_mimalloc(bench, "techempower"), left_out);
+    match ours(bench, "techempower") {
+        Ok(file) => {
+            for (name, log) in [
+                ("techempower, no request log", "warn"),
+                ("techempower, all defaults", "info"),
             ] {
-                subjects.push(served(bench, name, folder.join(file), vec![JSON, PLAINTEXT]));
+                let subject = served(bench, name, file.clone(), vec![JSON, PLAINTEXT]);
+                subjects.push(on_database(bench, logging(subject, log)));
             }
         }
-        Err(error) => left_out.add("bare hyper, axum, actix-web", &error),
+        Err(error) => left_out.add("techempower", &error),
     }
+    subjects.extend(python_peers(bench, left_out));
+    subjects
+}
+
+/// The smallest site of ours among the peers with the same allocator, and the one with a database.
+pub(crate) fn footprints(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> {
+    let mut subjects = http_peers(bench, uses_mimalloc(bench, "hello"), left_out);
     match ours(bench, "hello") {
-        Ok(file) => subjects.push(served(bench, "hello", file, vec![JSON])),
+        Ok(file) => subjects.push(served(bench, "hello", file, vec![GREETING])),
         Err(error) => left_out.add("hello", &error),
     }
     match ours(bench, "techempower") {
         Ok(file) => {
-            let subject = served(bench, "techempower", file, vec![JSON, PLAINTEXT]);
-            subjects.push(on_database(bench, subject));
+            let subject = served(bench, "techempower", file, vec![JSON]);
+            subjects.push(on_database(bench, logging(subject, "warn")));
         }
         Err(error) => left_out.add("techempower", &error),
     }
+    subjects.extend(python_peers(bench, left_out));
+    subjects
+}
+
+fn http_peers(bench: &Bench, mimalloc: bool, left_out: &mut LeftOut) -> Vec<Subject> {
+    match peers(bench, "http", &["peer-hyper", "peer-axum", "peer-actix"], mimalloc) {
+        Ok(folder) => [
+            (BARE_HYPER, "peer-hyper"),
+            ("axum", "peer-axum"),
+            ("actix-web", "peer-actix"),
+        ]
+        .map(|(name, file)| served(bench, name, folder.join(file), vec![JSON, PLAINTEXT]))
+        .to_vec(),
+        Err(error) => {
+            left_out.add("bare hyper, axum, actix-web", &error);
+            Vec::new()
+        }
+    }
+}
+
+fn python_peers(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> {
     match python(bench) {
         Ok(bin) => {
             // Flask's pool wants a file even where no query runs.
-            for (name, app) in [
-                ("Django (gunicorn)", "django_peer:wsgi"),
-                ("Flask (gunicorn)", "flask_peer:app"),
-            ] {
-                subjects.push(on_database(
-                    bench,
-                    gunicorn(bench, name, &bin, app, vec![JSON, PLAINTEXT]),
-                ));
-            }
-            subjects.push(uvicorn(bench, &bin, vec![JSON, PLAINTEXT]));
+            let served = |name, app| on_database(bench, gunicorn(bench, name, &bin, app, vec![JSON, PLAINTEXT]));
+            vec![
+                served("Django (gunicorn)", "django_peer:wsgi"),
+                served("Flask (gunicorn)", "flask_peer:app"),
+                uvicorn(bench, &bin, vec![JSON, PLAINTEXT]),
+            ]
         }
-        Err(error) => left_out.add("Django, Flask, FastAPI", &error),
+        Err(error) => {
+            left_out.add("Django, Flask, FastAPI", &error);
+            Vec::new()
+        }
     }
-    subjects
 }
 
 /// Everyone who answers from the TechEmpower tables in SQLite, the hand-written one first.
@@ -96,10 +125,10 @@ pub(crate) fn database(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> {
         Err(error) => left_out.add(HAND_WRITTEN, &error),
     }
     match ours(bench, "techempower") {
-        Ok(file) => subjects.push(on_database(
-            bench,
-            served(bench, "techempower", file, DATABASE.to_vec()),
-        )),
+        Ok(file) => {
+            let subject = served(bench, "techempower", file, DATABASE.to_vec());
+            subjects.push(on_database(bench, logging(subject, "warn")));
+        }
         Err(error) => left_out.add("techempower", &error),
     }
     match python(bench) {
@@ -133,6 +162,12 @@ fn served(bench: &Bench, name: &str, program: PathBuf, paths: Vec<Path>) -> Subj
         folder: bench.folder.clone(),
         paths,
     }
+}
+
+/// Sets what a site of ours logs.
+fn logging(mut subject: Subject, level: &str) -> Subject {
+    subject.environment.push(("LOG", level.to_owned()));
+    subject
 }
 
 /// Gives a subject its own database file.

@@ -37,10 +37,11 @@ impl Database {
                 .expect("DATABASE_URL starts with sqlite://"),
         );
         crate::tables::fill(&mut connect(&path)).expect("the tables can be made");
-        let readers = std::env::var("READERS")
-            .ok()
-            .and_then(|readers| readers.parse().ok())
-            .unwrap_or(4);
+        // As many as Demijohn has by itself.
+        let readers = std::thread::available_parallelism()
+            .map_or(1, |cores| cores.get())
+            .saturating_add(1)
+            .min(4);
         Self {
             readers: threads(readers, &path),
             writer: threads(1, &path),
