@@ -35,8 +35,11 @@ pub struct Blueprint {
     name: String,
     /// The name that it was made with.
     kind: String,
-    steps: Vec<Box<dyn FnOnce(&mut Site) + Send>>,
+    steps: Vec<Step>,
 }
+
+/// One thing that is done to the site when the blueprint is mounted.
+type Step = Box<dyn FnOnce(&mut Site) + Send>;
 
 impl Blueprint {
     /// An empty blueprint. The name begins the names of its routes, so it has no dot or colon.

@@ -45,19 +45,19 @@ impl Version {
             if !self.matches(headers, IF_MATCH, true) {
                 return Verdict::Failed;
             }
-        } else if let (Some(since), Some(modified)) = (date(headers, IF_UNMODIFIED_SINCE), self.modified) {
-            if seconds(modified) > seconds(since) {
-                return Verdict::Failed;
-            }
+        } else if let (Some(since), Some(modified)) = (date(headers, IF_UNMODIFIED_SINCE), self.modified)
+            && seconds(modified) > seconds(since)
+        {
+            return Verdict::Failed;
         }
         if headers.contains_key(IF_NONE_MATCH) {
             if self.matches(headers, IF_NONE_MATCH, false) {
                 return if safe { Verdict::NotModified } else { Verdict::Failed };
             }
-        } else if let (true, Some(since), Some(modified)) = (safe, date(headers, IF_MODIFIED_SINCE), self.modified) {
-            if seconds(modified) <= seconds(since) {
-                return Verdict::NotModified;
-            }
+        } else if let (true, Some(since), Some(modified)) = (safe, date(headers, IF_MODIFIED_SINCE), self.modified)
+            && seconds(modified) <= seconds(since)
+        {
+            return Verdict::NotModified;
         }
         Verdict::Go
     }
@@ -262,6 +262,7 @@ pub(crate) fn write_part(response: &mut Response, part: Part, length: u64) -> Op
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Part, Verdict, Version, parse_range};
     use http::{HeaderMap, Method};

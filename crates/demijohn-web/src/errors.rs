@@ -12,7 +12,9 @@ use std::fmt::Write;
 /// A part writes into it: `site.entry::<ErrorMap>().status(|e: &PoolError| ..)`. It is asked for errors that came by `?`,
 /// and only the status changes: the client reads its usual phrase.
 #[derive(Default)]
-pub struct ErrorMap(Vec<Box<dyn Fn(&(dyn std::error::Error + 'static)) -> Option<StatusCode> + Send + Sync>>);
+pub struct ErrorMap(Vec<StatusOf>);
+
+type StatusOf = Box<dyn Fn(&(dyn std::error::Error + 'static)) -> Option<StatusCode> + Send + Sync>;
 
 impl ErrorMap {
     /// The status of errors of type `E`; `None` leaves it to others.

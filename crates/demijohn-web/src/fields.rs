@@ -169,10 +169,10 @@ impl<'a> Field<'a> {
             path => format!("{path}."),
         };
         for stand_in in self.stand_ins {
-            if let Some(name) = stand_in.strip_prefix(&parent).filter(|name| !name.contains('.')) {
-                if !entries.iter().any(|(known, _)| known == name) {
-                    entries.push((name.to_owned(), Node::StandIn));
-                }
+            if let Some(name) = stand_in.strip_prefix(&parent).filter(|name| !name.contains('.'))
+                && !entries.iter().any(|(known, _)| known == name)
+            {
+                entries.push((name.to_owned(), Node::StandIn));
             }
         }
         entries
@@ -470,6 +470,7 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{from_json, from_pairs};
     use crate::pairs::Pairs;

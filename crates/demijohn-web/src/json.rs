@@ -94,12 +94,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
         Err(error) => error,
     };
     // Well-formed but not what is expected: read it again for all that is wrong, unless that could be made costly.
-    if error.is_data() && bytes.len() <= MAX_EXPLAINED_BYTES {
-        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) {
-            if let Err(faults) = crate::fields::from_json::<T>(&value) {
-                return Err(faults);
-            }
-        }
+    if error.is_data()
+        && bytes.len() <= MAX_EXPLAINED_BYTES
+        && let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes)
+    {
+        crate::fields::from_json::<T>(&value)?;
     }
     Err(fault(error.to_string()))
 }

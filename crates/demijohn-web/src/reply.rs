@@ -62,8 +62,10 @@ enum Target {
     /// A path or a reference within this site.
     Here(String),
     Away(String),
-    Route(Box<dyn FnOnce(&Urls) -> Result<String> + Send>),
+    Route(Lookup),
 }
+
+type Lookup = Box<dyn FnOnce(&Urls) -> Result<String> + Send>;
 
 impl Redirect {
     fn new(target: Target) -> Self {

@@ -366,10 +366,10 @@ impl TestRequest {
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            if let Ok(cookies) = HeaderValue::try_from(jar.join("; ")) {
-                if !cookies.is_empty() {
-                    headers.insert(COOKIE, cookies);
-                }
+            if let Ok(cookies) = HeaderValue::try_from(jar.join("; "))
+                && !cookies.is_empty()
+            {
+                headers.insert(COOKIE, cookies);
             }
             for name in &self.without {
                 headers.remove(*name);

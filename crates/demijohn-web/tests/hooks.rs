@@ -1,4 +1,5 @@
 //! Hooks, middleware, errors: what stands around handlers.
+#![allow(clippy::unwrap_used)]
 
 use demijohn_covers::covers;
 use demijohn_web::test::block_on;

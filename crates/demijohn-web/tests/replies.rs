@@ -1,4 +1,5 @@
 //! Replies: short forms, redirects, cookies, files, streams, conditions.
+#![allow(clippy::unwrap_used)]
 
 use demijohn_covers::covers;
 use demijohn_web::test::block_on;

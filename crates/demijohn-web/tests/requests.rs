@@ -1,4 +1,5 @@
 //! What comes in: query, forms, JSON, headers, cookies, bodies and their limits.
+#![allow(clippy::unwrap_used)]
 
 use demijohn_covers::covers;
 use demijohn_web::test::block_on;

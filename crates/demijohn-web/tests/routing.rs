@@ -1,4 +1,5 @@
 //! Routes: parameters, methods, slashes, blueprints, links.
+#![allow(clippy::unwrap_used)]
 
 use demijohn_core::settings::Sources;
 use demijohn_covers::covers;

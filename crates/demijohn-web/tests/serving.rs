@@ -1,4 +1,5 @@
 //! The server on a real socket, and the commands that start and describe it.
+#![allow(clippy::unwrap_used)]
 
 use demijohn_core::command::call_command;
 use demijohn_core::settings::Sources;
