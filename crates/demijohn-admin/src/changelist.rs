@@ -23,11 +23,12 @@ const MAX_CHARS: usize = 90;
 /// The page of a list.
 #[derive(Serialize)]
 pub(crate) struct Changelist {
-    columns: Vec<String>,
+    columns: Vec<Column>,
     rows: Vec<Row>,
     count: u64,
     page: u64,
-    pages: u64,
+    /// Numbers of pages with their query strings; `None` where some are left out.
+    pages: Vec<Option<(u64, String)>>,
     /// Query strings of the neighbouring pages.
     before: Option<String>,
     after: Option<String>,
@@ -37,6 +38,15 @@ pub(crate) struct Changelist {
     kept: Vec<(String, String)>,
     q: String,
     searchable: bool,
+}
+
+#[derive(Serialize)]
+struct Column {
+    label: String,
+    /// The query string that sorts by it, or turns its order round.
+    query: String,
+    /// `ascending` or `descending` where the list is sorted by it first.
+    sorted: &'static str,
 }
 
 #[derive(Serialize)]
@@ -81,7 +91,15 @@ pub(crate) async fn changelist(shown: &Shown, registry: &Registry, asked: &Pairs
         unordered: true,
         ..rows.clone()
     };
-    rows.order = total_order(meta);
+    let sorting = sorting(shown, asked)?;
+    let asked_for = sorting
+        .iter()
+        .map(|(column, descending)| shown.columns[*column].order(*descending));
+    // The model's own order ends with the key, so that no two rows change places between pages.
+    rows.order = asked_for
+        .chain(shown.ordering.iter().cloned())
+        .chain(total_order(meta))
+        .collect();
     rows.limit = Some(PER_PAGE);
     rows.offset = Some(offset);
 
@@ -105,15 +123,18 @@ pub(crate) async fn changelist(shown: &Shown, registry: &Registry, asked: &Pairs
         offered(filter, found, asked)
     });
     Ok(Changelist {
-        columns: shown.columns.iter().map(|column| column.label.clone()).collect(),
+        columns: columns(shown, asked, &sorting),
         rows,
         count,
         page,
-        pages,
+        pages: elided(page, pages)
+            .into_iter()
+            .map(|page| page.map(|page| (page, with(asked, "p", &page.to_string()))))
+            .collect(),
         before: (page > 1).then(|| with(asked, "p", &(page - 1).to_string())),
         after: (page < pages).then(|| with(asked, "p", &(page + 1).to_string())),
         filters: filters.collect::<Result<_>>()?,
-        narrowed: asked.iter().any(|(name, _)| name != "p"),
+        narrowed: asked.iter().any(|(name, _)| !matches!(name, "p" | "o")),
         kept: asked
             .iter()
             .filter(|(name, _)| !matches!(*name, "q" | "p"))
@@ -163,10 +184,10 @@ fn no_such_page() -> Error {
 
 /// The page that is asked for; also refuses names that the list does not know.
 fn page_number(shown: &Shown, asked: &Pairs) -> Result<u64> {
-    let known = |name: &str| matches!(name, "q" | "p") || shown.filters.iter().any(|filter| filter.key == name);
+    let known = |name: &str| matches!(name, "q" | "p" | "o") || shown.filters.iter().any(|filter| filter.key == name);
     if let Some((name, _)) = asked.iter().find(|(name, _)| !known(name)) {
         let names = shown.filters.iter().map(|filter| filter.key.as_str());
-        let choices: Vec<&str> = ["q", "p"].into_iter().chain(names).collect();
+        let choices: Vec<&str> = ["q", "p", "o"].into_iter().chain(names).collect();
         return Err(refused(
             name,
             format!("is nothing that this list knows (choices: {})", choices.join(", ")),
@@ -177,6 +198,79 @@ fn page_number(shown: &Shown, asked: &Pairs) -> Result<u64> {
         Some(Ok(page @ 1..)) => Ok(page),
         Some(_) => Err(refused("p", "must be the number of a page".to_owned())),
     }
+}
+
+/// `?o=-1.2`: by the first column from high to low, then by the second. Columns with whether they go down.
+fn sorting(shown: &Shown, asked: &Pairs) -> Result<Vec<(usize, bool)>> {
+    let mut sorting: Vec<(usize, bool)> = Vec::new();
+    for part in asked
+        .last("o")
+        .unwrap_or_default()
+        .split('.')
+        .filter(|part| !part.is_empty())
+    {
+        let number: Option<i32> = part.parse().ok();
+        let column = number.and_then(|number| usize::try_from(number.unsigned_abs()).ok()?.checked_sub(1));
+        match (number, column.filter(|column| *column < shown.columns.len())) {
+            (Some(number), Some(column)) => {
+                if !sorting.iter().any(|(known, _)| *known == column) {
+                    sorting.push((column, number < 0));
+                }
+            }
+            _ => {
+                return Err(refused(
+                    "o",
+                    format!("has numbers of columns, 1 to {}", shown.columns.len()),
+                ));
+            }
+        }
+    }
+    Ok(sorting)
+}
+
+/// The headings. One that is pressed becomes the first order; pressed again, it turns round.
+fn columns(shown: &Shown, asked: &Pairs, sorting: &[(usize, bool)]) -> Vec<Column> {
+    let column = |(i, column): (usize, &Choice)| {
+        let first = sorting.first().filter(|(first, _)| *first == i);
+        let down = first.is_some_and(|(_, descending)| !descending);
+        let others = sorting.iter().filter(|(other, _)| *other != i);
+        let order: Vec<String> = [(i, down)]
+            .iter()
+            .chain(others)
+            .map(|(column, down)| format!("{}{}", if *down { "-" } else { "" }, column + 1))
+            .collect();
+        Column {
+            label: column.label.clone(),
+            query: with(asked, "o", &order.join(".")),
+            sorted: match first {
+                None => "",
+                Some((_, false)) => "ascending",
+                Some((_, true)) => "descending",
+            },
+        }
+    };
+    shown.columns.iter().enumerate().map(column).collect()
+}
+
+/// Numbers of pages, three on each side of the one that is shown and two at the ends; `None` for those left out.
+fn elided(page: u64, pages: u64) -> Vec<Option<u64>> {
+    let mut numbers: Vec<Option<u64>> = Vec::new();
+    let ends = [
+        1..=2.min(pages),
+        page.saturating_sub(3).max(1)..=(page + 3).min(pages),
+        pages.saturating_sub(1).max(1)..=pages,
+    ];
+    for number in ends.into_iter().flatten() {
+        match numbers.last().copied().flatten() {
+            Some(last) if number <= last => continue,
+            // A gap of one page is shorter as its number.
+            Some(last) if number == last + 2 => numbers.push(Some(last + 1)),
+            Some(last) if number > last + 1 => numbers.push(None),
+            _ => {}
+        }
+        numbers.push(Some(number));
+    }
+    numbers
 }
 
 fn refused(name: &str, message: String) -> Error {
@@ -280,4 +374,28 @@ fn with(asked: &Pairs, name: &str, value: &str) -> String {
     pairs.remove("p");
     pairs.set(name, value);
     pairs.to_query()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::elided;
+
+    #[track_caller]
+    fn check(page: u64, pages: u64, expected: &str) {
+        let shown = elided(page, pages).into_iter();
+        let shown: Vec<String> = shown
+            .map(|number| number.map_or_else(|| "..".to_owned(), |n| n.to_string()))
+            .collect();
+        assert_eq!(shown.join(" "), expected);
+    }
+
+    #[test]
+    fn numbers_of_pages_leave_out_what_is_far() {
+        check(1, 1, "1");
+        check(2, 3, "1 2 3");
+        check(1, 20, "1 2 3 4 .. 19 20");
+        check(10, 20, "1 2 .. 7 8 9 10 11 12 13 .. 19 20");
+        check(7, 20, "1 2 3 4 5 6 7 8 9 10 .. 19 20");
+        check(20, 20, "1 2 .. 17 18 19 20");
+    }
 }

@@ -3,9 +3,25 @@
 //! Blueprints say which of their models the admin shows and how ([`AdminExt::admin`]); the site mounts the pages
 //! ([`admin`]). The order does not matter, and a blueprint works in a site without an admin too.
 //!
-//! ```ignore
+//! ```
+//! # extern crate demijohn_orm as demijohn;
+//! # use demijohn_orm::{DateTime, ForeignKey, ManyToMany, ModelsExt, models};
+//! # use demijohn_web::{Application, Blueprint};
+//! # use demijohn_macros::model;
+//! # #[model] pub struct Author { pub id: i64, #[field(max_length = 100)] pub name: String }
+//! # #[model] pub struct Tag { pub id: i64, #[field(max_length = 100)] pub name: String }
+//! # #[model] pub struct Article {
+//! #     pub id: i64,
+//! #     #[field(max_length = 100)] pub title: String,
+//! #     #[field(text)] pub content: String,
+//! #     pub public: bool,
+//! #     pub published_at: DateTime,
+//! #     #[field(on_delete = cascade, related_name = "articles")] pub author: ForeignKey<Author>,
+//! #     #[field(related_name = "articles")] pub tags: ManyToMany<Tag>,
+//! # }
+//! # use demijohn_admin::{AdminExt, ModelAdmin, admin};
 //! fn blog() -> Blueprint {
-//!     Blueprint::new("blog").models(models![Article, Author]).admin(
+//!     Blueprint::new("blog").models(models![Article, Author, Tag]).admin(
 //!         ModelAdmin::<Article>::new()
 //!             .list_display(|a| (a.title, a.author().name, a.published_at))
 //!             .search_fields(|a| (a.title, a.content))
@@ -13,10 +29,13 @@
 //!     )
 //! }
 //!
-//! App::new().mount("/", blog()).mount("/admin", admin()).run()
+//! # fn main() {
+//! let site = Application::new().mount("/", blog()).mount("/admin", admin());
+//! # let _ = site;
+//! # }
 //! ```
 //!
-//! So far it reads: an index of the models, lists with search, filters and pages, and every row by itself. Sensitive fields
+//! So far it reads: an index of the models, lists with search, filters, orders and pages, and every row by itself. Sensitive fields
 //! are never shown, searched or filtered by, not even through relations: a site that tries does not build.
 //!
 //! # Who may see it

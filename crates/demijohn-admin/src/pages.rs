@@ -11,6 +11,7 @@ use demijohn_orm::Db;
 use demijohn_orm::erased::{Choice, query_of};
 use demijohn_template::{Folder, context};
 use demijohn_web::http::header::{CACHE_CONTROL, HeaderValue};
+use demijohn_web::page::Rendered;
 use demijohn_web::{Blueprint, Pairs, Path, Query, TemplatesExt, get, render};
 use serde::Serialize;
 use std::sync::Arc;
@@ -56,6 +57,10 @@ impl From<AdminSite> for Blueprint {
             .with(Door { open: site.open })
             .route("/", get(index).name("index").summary("The models of the admin"))
             .route("/-/admin.css", get(style).name("style").summary("The admin's looks"))
+            .route(
+                "/{blueprint}/",
+                get(group).name("group").summary("The models of a blueprint"),
+            )
             .route(
                 "/{blueprint}/{model}/",
                 get(list).name("changelist").summary("The rows of a model"),
@@ -109,6 +114,7 @@ impl Extract for Models {
 #[derive(Serialize)]
 struct Named {
     blueprint: String,
+    group: String,
     model: String,
     name: String,
     plural: String,
@@ -118,6 +124,7 @@ impl Named {
     fn new(shown: &Shown) -> Named {
         Named {
             blueprint: shown.blueprint.clone(),
+            group: capitalised(&shown.blueprint),
             model: shown.name(),
             name: capitalised(shown.meta.verbose_name),
             plural: capitalised(shown.meta.verbose_name_plural),
@@ -132,14 +139,36 @@ fn capitalised(text: &str) -> String {
         .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// The models of one blueprint, as pages name them.
+#[derive(Serialize)]
+struct Group {
+    blueprint: String,
+    name: String,
+    models: Vec<Named>,
+}
+
 async fn index(models: Models) -> Result<impl Reply> {
-    let groups: Vec<(String, Vec<Named>)> = models
-        .registry()?
-        .groups()
-        .into_iter()
-        .map(|(blueprint, models)| (capitalised(blueprint), models.into_iter().map(Named::new).collect()))
+    Ok(grouped(models.registry()?, |_| true))
+}
+
+async fn group(Path(blueprint): Path<String>, models: Models) -> Result<impl Reply> {
+    let registry = models.registry()?;
+    match registry.groups().iter().any(|(name, _)| *name == blueprint) {
+        true => Ok(grouped(registry, |name| name == blueprint)),
+        false => Err(Error::not_found("The admin has no such blueprint.")),
+    }
+}
+
+fn grouped(registry: &Registry, wanted: impl Fn(&str) -> bool) -> Rendered {
+    let groups = registry.groups().into_iter().filter(|(blueprint, _)| wanted(blueprint));
+    let groups: Vec<Group> = groups
+        .map(|(blueprint, models)| Group {
+            blueprint: blueprint.to_owned(),
+            name: capitalised(blueprint),
+            models: models.into_iter().map(Named::new).collect(),
+        })
         .collect();
-    Ok(render("admin/index.html", context! { groups }))
+    render("admin/index.html", context! { groups })
 }
 
 async fn list(

@@ -3,10 +3,10 @@
 use demijohn_core::check::Finding;
 use demijohn_core::site::{Assemble, Part, Phase, Site};
 use demijohn_model::meta::ModelMeta;
-use demijohn_model::tape::{Op, Part as DatePart};
+use demijohn_model::tape::{Node, Op, Part as DatePart};
 use demijohn_model::value::Kind;
 use demijohn_orm::erased::Choice;
-use demijohn_orm::{Model, ModelRegistry, Select};
+use demijohn_orm::{IntoOrder, Model, ModelRegistry, Select};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub(crate) struct Shown {
     pub(crate) columns: Vec<Choice>,
     pub(crate) search: Vec<Choice>,
     pub(crate) filters: Vec<Choice>,
+    /// The order of the list, before the model's own.
+    pub(crate) ordering: Vec<Node>,
 }
 
 impl<M: Model> Default for ModelAdmin<M> {
@@ -65,6 +67,7 @@ impl<M: Model> ModelAdmin<M> {
                 columns,
                 search: Vec::new(),
                 filters: Vec::new(),
+                ordering: Vec::new(),
             },
             faults: Vec::new(),
             _model: PhantomData,
@@ -107,6 +110,13 @@ impl<M: Model> ModelAdmin<M> {
             }
         });
         self.shown.filters = filters.into_iter().map(by_year).collect();
+        self
+    }
+
+    /// The order of the list in place of the model's own: `|a| (a.author().name, a.title.desc())`. Headings change it.
+    #[must_use]
+    pub fn ordering<T: IntoOrder<M>>(mut self, order: impl FnOnce(M::Fields) -> T) -> Self {
+        self.shown.ordering = order(M::fields()).orders();
         self
     }
 

@@ -5,8 +5,9 @@ extern crate demijohn_orm as demijohn;
 
 use demijohn_admin::{AdminExt, AdminSite, ModelAdmin, admin};
 use demijohn_core::settings::Sources;
+use demijohn_covers::covers;
 use demijohn_macros::model;
-use demijohn_orm::{DateTime, Db, ForeignKey, ManyToMany, ModelsExt, models, new};
+use demijohn_orm::{DateTime, Db, ForeignKey, ManyToMany, Model, ModelsExt, models, new};
 use demijohn_web::test::{TestClient, TestResponse, block_on};
 use demijohn_web::{Application, Blueprint};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ fn the_index_lists_registered_models_by_blueprint_in_whatever_order_things_are_m
         let page = client().await.get("/admin/").await;
         assert_eq!(page.status(), 200);
         for part in [
-            "<h2>Blog</h2>",
+            r#"<h2><a href="/admin/blog/">Blog</a></h2>"#,
             r#"<a href="/admin/blog/article/">Articles</a>"#,
             r#"<a href="/admin/blog/author/">Authors</a>"#,
         ] {
@@ -146,9 +147,9 @@ fn a_list_shows_its_columns_escaped_a_hundred_rows_a_page() {
         assert_eq!(rows(&seen(&page)), 30);
         for part in [
             "<small>230</small>",
-            "Page 3 of 3",
+            r#"<span aria-current="page">3</span>"#,
             "<a rel=\"prev\" href=\"?p=2\">",
-            ">author name</th>",
+            ">author name</a></th>",
             "Ann &lt;b&gt;",
             "2024-01-01 00:00 UTC",
         ] {
@@ -366,4 +367,189 @@ fn check_names_models_that_are_registered_twice_or_not_at_all() {
         "{report}"
     );
     assert!(report.contains("Tag: (admin.E002)"), "{report}");
+}
+
+/// The titles of the list, shortened to their numbers.
+fn numbers(page: &TestResponse, rows: usize) -> Vec<u32> {
+    let text = seen(page);
+    let titles = text
+        .split("Article ")
+        .skip(1)
+        .filter_map(|rest| rest.get(..3)?.parse().ok());
+    titles.take(rows).collect()
+}
+
+#[test]
+fn headings_sort_a_list_and_rows_that_are_equal_keep_their_places() {
+    covers!("admin.list.ordering");
+    block_on(async {
+        let client = client().await;
+        let first = async |query: &str| numbers(&client.get(&format!("/admin/blog/article/{query}")).await, 3);
+        // By the model: the latest year, in it by the key.
+        assert_eq!(first("").await, [200, 201, 202]);
+        assert_eq!(first("?o=-1").await, [229, 228, 227]);
+        assert_eq!(first("?o=-2.1").await, [200, 201, 202]);
+        assert_eq!(first("?o=2.-1").await, [199, 198, 197]);
+        assert_eq!(first("?o=2").await, [100, 101, 102]);
+        let page = client.get("/admin/blog/article/?o=-2.1&public=true&p=2").await;
+        for part in [
+            r#"aria-sort="descending"><a href="?o=2.1&amp;public=true">author name</a>"#,
+            r#"<a href="?o=1.-2&amp;public=true">title</a>"#,
+        ] {
+            // Where a name stands in the query string is of no meaning.
+            let other = part.replace("o=2.1&amp;public=true", "public=true&amp;o=2.1");
+            let other = other.replace("o=1.-2&amp;public=true", "public=true&amp;o=1.-2");
+            assert!(
+                seen(&page).contains(part) || seen(&page).contains(&other),
+                "{part} in {}",
+                seen(&page)
+            );
+        }
+        for query in ["o=5", "o=0", "o=x", "o=--1", "o=99999999999", "o=-2147483648"] {
+            let answer = client.get(&format!("/admin/blog/article/?{query}")).await;
+            assert_eq!(answer.status(), 400, "{query}");
+        }
+        let by_author = ModelAdmin::<Article>::new().ordering(|a| (a.author().name.desc(), a.title.desc()));
+        let own = Blueprint::new("own")
+            .models(models![Author, Tag, Article])
+            .admin(by_author);
+        let mut site = Application::new().mount("/admin", admin()).mount("/", own);
+        site.site_mut().bag_mut().insert(database().await);
+        let client = site.test_client();
+        assert_eq!(numbers(&client.get("/admin/own/article/").await, 3), [229, 228, 227]);
+        assert_eq!(numbers(&client.get("/admin/own/article/?o=1").await, 3), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn long_lists_have_pages_of_a_hundred_with_numbers() {
+    covers!("admin.list.list_per_page");
+    block_on(async {
+        let site = site().await;
+        let client = site.test_client();
+        let db = client.site().get::<Db>().unwrap();
+        let author = Author::objects().first(db).await.unwrap().unwrap();
+        let moment: DateTime = "2020-01-01T00:00:00Z".parse().unwrap();
+        let more = (0..1800).map(|i| {
+            new!(Article {
+                title: format!("More {i}"),
+                content: "",
+                published_at: moment,
+                author: &author
+            })
+        });
+        Article::objects().bulk_create(more).save(db).await.unwrap();
+        let page = client.get("/admin/blog/article/?p=10").await;
+        assert_eq!(rows(&seen(&page)), 100);
+        let nav = seen(&page);
+        let nav = nav
+            .split(r#"aria-label="Pages">"#)
+            .nth(1)
+            .unwrap()
+            .split("</nav>")
+            .next()
+            .unwrap()
+            .to_owned();
+        let shown: Vec<&str> = nav
+            .split('>')
+            .filter_map(|part| part.split('<').next())
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .collect();
+        let all = [
+            "‹ Previous",
+            "1",
+            "2",
+            "…",
+            "7",
+            "8",
+            "9",
+            "10",
+            "11",
+            "12",
+            "13",
+            "…",
+            "20",
+            "21",
+            "Next ›",
+        ];
+        assert_eq!(shown, all);
+        assert!(nav.contains(r#"<a rel="next" href="?p=11">"#));
+    });
+}
+
+#[test]
+fn lists_are_asked_only_what_they_declare() {
+    covers!("admin.list.lookup_allowed");
+    block_on(async {
+        let client = client().await;
+        let status = async |path: &str| client.get(&format!("/admin/blog/{path}")).await.status();
+        for path in [
+            "author/?password__startswith=x",
+            "author/?password=x",
+            "article/?author__name=Ann",
+            "article/?author__password__startswith=x",
+            "article/?author__articles__title=x",
+        ] {
+            assert_eq!(status(path).await, 400, "{path}");
+        }
+        assert_eq!(status("article/?author=1").await, 200);
+        let allowed = ModelAdmin::<Article>::new().list_filter(|a| a.author().name);
+        let own = Blueprint::new("own")
+            .models(models![Author, Tag, Article])
+            .admin(allowed);
+        let mut site = Application::new().mount("/admin", admin()).mount("/", own);
+        site.site_mut().bag_mut().insert(database().await);
+        let page = site.test_client().get("/admin/own/article/?author__name=Bob").await;
+        assert!(seen(&page).contains("<small>30</small>"), "{}", seen(&page));
+    });
+}
+
+#[test]
+fn columns_behind_foreign_keys_add_no_query_for_each_row() {
+    covers!("admin.list.list_select_related");
+    block_on(async {
+        let client = client().await;
+        let db = client.site().get::<Db>().unwrap();
+        let queries = async |path: &str| {
+            db.record();
+            assert_eq!(client.get(path).await.status(), 200);
+            db.recorded().len()
+        };
+        let of_hundred = queries("/admin/blog/article/").await;
+        let of_one = queries("/admin/blog/article/?q=glass").await;
+        assert_eq!(of_hundred, of_one);
+        // The rows, their number, and what three filters offer.
+        assert_eq!(of_one, 5);
+    });
+}
+
+#[test]
+fn pages_have_no_script_and_no_style_inside() {
+    covers!("admin.site.csp");
+    covers!("admin.site.app_index");
+    block_on(async {
+        let site = site().await.admin(ModelAdmin::<Tag>::new()).test_client();
+        let group = site.get("/admin/blog/").await;
+        assert!(seen(&group).contains("/admin/blog/article/") && !seen(&group).contains("/admin/site/tag/"));
+        assert!(seen(&site.get("/admin/site/").await).contains("/admin/site/tag/"));
+        assert_eq!(site.get("/admin/news/").await.status(), 404);
+        for path in [
+            "/admin/",
+            "/admin/blog/",
+            "/admin/blog/article/?public=true&q=a",
+            "/admin/blog/article/1/",
+        ] {
+            let page = seen(&site.get(path).await);
+            for inline in ["<script", "<style", " style=", " onclick=", " onchange=", "javascript:"] {
+                assert!(!page.contains(inline), "{inline} in {path}");
+            }
+            assert!(
+                page.contains(r#"<link rel="stylesheet" href="/admin/-/admin.css?v="#),
+                "{page}"
+            );
+        }
+        let style = site.get("/admin/-/admin.css").await;
+        assert_eq!(style.header("content-type"), Some("text/css; charset=utf-8"));
+    });
 }

@@ -3,14 +3,33 @@
 //! Blueprints say which of their models are resources ([`ResourceExt::resource`]); the site mounts the API ([`api`]). The
 //! order does not matter, and a blueprint works in a site without an API too.
 //!
-//! ```ignore
+//! ```
+//! # extern crate demijohn_orm as demijohn;
+//! # use demijohn_orm::{DateTime, ForeignKey, ManyToMany, ModelsExt, models};
+//! # use demijohn_web::{Application, Blueprint};
+//! # use demijohn_macros::model;
+//! # #[model] pub struct Author { pub id: i64, #[field(max_length = 100)] pub name: String }
+//! # #[model] pub struct Tag { pub id: i64, #[field(max_length = 100)] pub name: String }
+//! # #[model] pub struct Article {
+//! #     pub id: i64,
+//! #     #[field(max_length = 100)] pub title: String,
+//! #     #[field(text)] pub content: String,
+//! #     pub public: bool,
+//! #     pub published_at: DateTime,
+//! #     #[field(on_delete = cascade, related_name = "articles")] pub author: ForeignKey<Author>,
+//! #     #[field(related_name = "articles")] pub tags: ManyToMany<Tag>,
+//! # }
+//! # use demijohn_rest::{Resource, ResourceExt, api};
 //! fn blog() -> Blueprint {
-//!     Blueprint::new("blog").models(models![Article]).resource(
+//!     Blueprint::new("blog").models(models![Article, Author, Tag]).resource(
 //!         Resource::<Article>::new("articles").filter(|a| a.public.eq(true)).filter_fields(|a| (a.author, a.published_at)),
 //!     )
 //! }
 //!
-//! App::new().mount("/", blog()).mount("/api", api()).run()
+//! # fn main() {
+//! let site = Application::new().mount("/", blog()).mount("/api", api());
+//! # let _ = site;
+//! # }
 //! ```
 //!
 //! | request | answer |

@@ -12,7 +12,7 @@ use demijohn_orm::erased::Choice;
 use demijohn_template::{Folder, context};
 use demijohn_web::http::Uri;
 use demijohn_web::http::header::{CACHE_CONTROL, HeaderValue};
-use demijohn_web::{Blueprint, Json, Pairs, Path, Query, Route, Routes, Routing, TemplatesExt, get, render};
+use demijohn_web::{Blueprint, Json, Pairs, Path, Query, Route, Routes, Routing, TemplatesExt, get, problem, render};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -78,6 +78,7 @@ impl From<Api> for Blueprint {
             .templates(TEMPLATES)
             .template_global("rest_version", env!("CARGO_PKG_VERSION"))
             .with(Resources)
+            .error_pages(as_problem)
             .route("/", get(index).name("index").summary("This documentation, for people"))
             .route(
                 "/openapi.json",
@@ -88,6 +89,11 @@ impl From<Api> for Blueprint {
                 get(style).name("style").summary("The looks of the documentation"),
             )
     }
+}
+
+/// Clients of an API read JSON, though many say that they accept anything.
+async fn as_problem(error: &Error, _: &mut Request) -> Response {
+    problem(error)
 }
 
 fn no_routes() -> Error {

@@ -11,10 +11,6 @@ use demijohn_web::Pairs;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Rows of a list that asks for no number of them.
-pub(crate) const DEFAULT_LIMIT: u64 = 100;
-/// Rows of a list at most.
-pub(crate) const MAX_LIMIT: u64 = 1000;
 /// Fields that a list may be ordered by at once.
 const MAX_ORDERING: usize = 16;
 
@@ -54,7 +50,10 @@ pub(crate) async fn list(exposed: &Arc<Exposed>, path: &str, asked: &Pairs, db: 
     let link = |offset: u64| {
         let mut pairs = asked.clone();
         pairs.set("limit", limit.to_string());
-        pairs.set("offset", offset.to_string());
+        match offset {
+            0 => drop(pairs.remove("offset")),
+            offset => pairs.set("offset", offset.to_string()),
+        }
         format!("{path}?{}", pairs.to_query())
     };
     let after = offset.saturating_add(limit);
@@ -71,7 +70,7 @@ pub(crate) async fn list(exposed: &Arc<Exposed>, path: &str, asked: &Pairs, db: 
 
 /// One row.
 pub(crate) async fn retrieve(exposed: &Arc<Exposed>, key: &str, db: &Db) -> Result<Row> {
-    let missing = || Error::not_found("There is no such row.");
+    let missing = || Error::not_found(format!("No {} matches the given query.", exposed.meta.name));
     let pk = Choice::field(exposed.meta, exposed.meta.pk);
     let condition = pk.is(key).filter(|_| !pk.sensitive).ok_or_else(missing)?;
     let mut query = query_of(exposed.meta, &exposed.fields);
@@ -100,14 +99,14 @@ impl Asking {
         let mut asking = Asking {
             conditions: Vec::new(),
             order: Vec::new(),
-            limit: DEFAULT_LIMIT,
+            limit: exposed.default_limit.min(exposed.max_limit).max(1),
             offset: 0,
         };
         for (name, value) in asked.iter() {
             match name {
                 "limit" => match value.parse() {
-                    Ok(limit @ 1..=MAX_LIMIT) => asking.limit = limit,
-                    _ => fault(name, format!("must be a whole number from 1 to {MAX_LIMIT}")),
+                    Ok(limit @ 1..) if limit <= exposed.max_limit => asking.limit = limit,
+                    _ => fault(name, format!("must be a whole number from 1 to {}", exposed.max_limit)),
                 },
                 "offset" => match value
                     .parse::<u64>()

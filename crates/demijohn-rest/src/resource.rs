@@ -42,6 +42,10 @@ pub(crate) struct Exposed {
     pub(crate) ordering: Vec<Choice>,
     /// Which rows there are at all.
     pub(crate) rows: Option<Node>,
+    /// Rows of a list that asks for no number of them.
+    pub(crate) default_limit: u64,
+    /// Rows of a list at most.
+    pub(crate) max_limit: u64,
 }
 
 /// Names in the query string of a list that are no fields.
@@ -59,6 +63,8 @@ impl<M: Model> Resource<M> {
                 fields,
                 filters: Vec::new(),
                 rows: None,
+                default_limit: 100,
+                max_limit: 1000,
             },
             faults: Vec::new(),
             _model: PhantomData,
@@ -105,6 +111,20 @@ impl<M: Model> Resource<M> {
             Some(before) => before.then(condition).push(Op::And),
             None => condition,
         });
+        self
+    }
+
+    /// How many rows a list has when it asks for no number of them: 100 unless set.
+    #[must_use]
+    pub fn default_limit(mut self, rows: u64) -> Self {
+        self.exposed.default_limit = rows;
+        self
+    }
+
+    /// How many rows a list has at most: 1,000 unless set. Who asks for more is told so by a 400.
+    #[must_use]
+    pub fn max_limit(mut self, rows: u64) -> Self {
+        self.exposed.max_limit = rows;
         self
     }
 

@@ -4,6 +4,7 @@
 extern crate demijohn_orm as demijohn;
 
 use demijohn_core::settings::Sources;
+use demijohn_covers::covers;
 use demijohn_macros::model;
 use demijohn_orm::{DateTime, Db, ForeignKey, ManyToMany, ModelsExt, models, new};
 use demijohn_rest::{Api, Resource, ResourceExt, api};
@@ -111,6 +112,7 @@ fn ids(list: &Value) -> Vec<i64> {
 
 #[test]
 fn a_list_has_rows_of_the_metadata_in_the_models_order_part_by_part() {
+    covers!("rest.generic.list");
     block_on(async {
         let client = client().await;
         let answer = client.get("/api/articles/?limit=2").await;
@@ -160,12 +162,33 @@ fn lists_are_narrowed_and_ordered_by_what_is_allowed() {
 }
 
 #[test]
+fn limit_and_offset_give_links_to_what_follows_and_what_was_before() {
+    covers!("rest.page.limit_offset");
+    block_on(async {
+        let client = client().await;
+        let list: Value = client.get("/api/articles/?ordering=id&limit=2&offset=1").await.json();
+        assert_eq!((&list["count"], ids(&list)), (&json!(4), vec![2, 3]));
+        assert_eq!(list["next"], "/api/articles/?ordering=id&limit=2&offset=3");
+        assert_eq!(list["previous"], "/api/articles/?ordering=id&limit=2");
+        let few = Resource::<Article>::new("few").default_limit(3).max_limit(4);
+        let own = Blueprint::new("own")
+            .models(models![Author, Tag, Article])
+            .resource(few);
+        let mut site = Application::new().mount("/api", api()).mount("/", own);
+        site.site_mut().bag_mut().insert(database().await);
+        let client = site.test_client();
+        assert_eq!(ids(&client.get("/api/few/").await.json()).len(), 3);
+        assert_eq!(ids(&client.get("/api/few/?limit=4").await.json()).len(), 4);
+        assert_eq!(client.get("/api/few/?limit=5").await.status(), 400);
+    });
+}
+
+#[test]
 fn what_a_list_does_not_know_is_told_all_together_with_the_choices() {
     block_on(async {
         let client = client().await;
         let answer = client
             .get("/api/articles/?autor=1&limit=0&offset=-1&author=x&ordering=password")
-            .header("accept", "application/json")
             .await;
         assert_eq!(answer.status(), 400);
         for part in [
@@ -210,6 +233,7 @@ fn what_a_list_does_not_know_is_told_all_together_with_the_choices() {
 
 #[test]
 fn a_row_that_the_resource_does_not_have_is_not_found() {
+    covers!("rest.viewset.read_only");
     block_on(async {
         let client = client().await;
         for key in ["5", "99", "x", "01", "+1", "%201", "1.0", "99999999999999999999", "-1"] {
@@ -223,6 +247,8 @@ fn a_row_that_the_resource_does_not_have_is_not_found() {
             client.get("/api/tags/a%2Fb%20c/").await.json::<Value>(),
             json!({"name": "a/b c"})
         );
+        let problem: Value = client.get("/api/articles/5/").await.json();
+        assert_eq!(problem["detail"], "No Article matches the given query.");
         assert_eq!(client.get("/api/nothing/").await.status(), 404);
         assert_eq!(client.post("/api/articles/").await.status(), 405);
         assert_eq!(client.delete("/api/articles/1/").await.status(), 405);
@@ -273,6 +299,53 @@ fn check_names_resources_of_models_that_the_site_does_not_have() {
     assert!(report.contains("Tag: (rest.E005)"), "{report}");
 }
 
+/// What OpenAPI 3.1 asks of a document, as far as this one goes.
+fn assert_valid(document: &Value) {
+    let mut ids = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with('/'), "{path}");
+        for (method, operation) in item.as_object().unwrap() {
+            let at = format!("{method} {path}");
+            assert!(
+                ["get", "put", "post", "delete", "options", "head", "patch", "trace"].contains(&method.as_str()),
+                "{at}"
+            );
+            ids.push(operation["operationId"].as_str().unwrap());
+            let mut seen = Vec::new();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let key = (parameter["in"].as_str().unwrap(), parameter["name"].as_str().unwrap());
+                assert!(
+                    ["path", "query", "header", "cookie"].contains(&key.0) && !seen.contains(&key),
+                    "{at}: {key:?}"
+                );
+                assert!(parameter["schema"]["type"].is_string(), "{at}: {key:?}");
+                assert!(key.0 != "path" || parameter["required"] == true, "{at}: {key:?}");
+                seen.push(key);
+            }
+            let of_path: Vec<&str> = seen
+                .iter()
+                .filter(|(place, _)| *place == "path")
+                .map(|(_, name)| *name)
+                .collect();
+            let named: Vec<&str> = path
+                .split('{')
+                .skip(1)
+                .map(|rest| rest.split_once('}').unwrap().0)
+                .collect();
+            assert_eq!(of_path, named, "{at}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(status.len() == 3 && status.parse::<u16>().is_ok(), "{at}: {status}");
+                assert!(response["description"].is_string(), "{at}: {status}");
+            }
+            assert!(!operation["responses"].as_object().unwrap().is_empty(), "{at}");
+        }
+    }
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "operation ids are unique");
+}
+
 #[derive(serde::Deserialize)]
 struct Order {
     amount: u32,
@@ -284,6 +357,7 @@ async fn order(Path((shop, number)): Path<(String, i32)>, Json(order): Json<Orde
 
 #[test]
 fn the_document_tells_all_operations_of_the_site_in_whatever_order_things_are_mounted() {
+    covers!("fastapi.openapi.json");
     block_on(async {
         let shop = || Blueprint::new("shop").route("/{shop}/orders/{number}", post(order).summary("Orders <b>"));
         let files = || any(async |Path(path): Path<String>| path);
@@ -313,6 +387,7 @@ fn the_document_tells_all_operations_of_the_site_in_whatever_order_things_are_mo
         assert_eq!(documents[0], documents[1]);
 
         let document = &documents[0];
+        assert_valid(document);
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["info"], json!({"title": "Blog", "version": "2"}));
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();

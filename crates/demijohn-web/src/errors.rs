@@ -88,10 +88,14 @@ pub(crate) fn wants_json(request: &Request) -> bool {
 
 /// The answer when the site has none of its own. Of a 5xx it says the status and nothing else.
 pub(crate) fn plain_page(error: &Error, request: &Request) -> Response {
-    let mut response = match wants_json(request) {
+    match wants_json(request) {
         true => problem(error),
-        false => page(error),
-    };
+        false => with_head(page(error), error),
+    }
+}
+
+/// The error's status and headers.
+fn with_head(mut response: Response, error: &Error) -> Response {
     *response.status_mut() = error.status();
     response
         .headers_mut()
@@ -99,8 +103,23 @@ pub(crate) fn plain_page(error: &Error, request: &Request) -> Response {
     response
 }
 
-/// `application/problem+json` (RFC 9457).
-fn problem(error: &Error) -> Response {
+/// An error as `application/problem+json` (RFC 9457), whatever the client accepts: for error pages of APIs.
+///
+/// ```
+/// use demijohn_web::{Application, Error, Request, Response, problem};
+///
+/// async fn as_problem(error: &Error, _: &mut Request) -> Response {
+///     problem(error)
+/// }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().error_pages(as_problem).test_client();
+/// let answer = client.get("/nothing").await;
+/// assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+/// assert_eq!(answer.json::<serde_json::Value>()["status"], 404);
+/// # });
+/// ```
+pub fn problem(error: &Error) -> Response {
     let status = error.status();
     let mut body = serde_json::json!({
         "status": status.as_u16(),
@@ -114,7 +133,7 @@ fn problem(error: &Error) -> Response {
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
+    with_head(response, error)
 }
 
 fn page(error: &Error) -> Response {

@@ -73,7 +73,7 @@ pub use demijohn_core::{
     Request, Response, Result, Settings, Site,
 };
 pub use dispatch::Next;
-pub use errors::ErrorMap;
+pub use errors::{ErrorMap, problem};
 pub use file::{File, content_type, safe_join, secure_filename};
 pub use handler::Handler;
 pub use header::{Authorization, Cookies, FromHeader, Header};
