@@ -66,6 +66,8 @@ enum Astray {
     MethodNotAllowed(HeaderValue),
     Options(HeaderValue),
     Slash(StatusCode, String),
+    /// A redirect for the slash would turn the request into a GET: in debug mode the developer is told.
+    LostBody(String),
 }
 
 enum Found {
@@ -308,6 +310,14 @@ impl Engine {
             if !path.ends_with('/') && !path.contains("//") && !path.contains('\\') {
                 let with_slash = format!("{path}/");
                 if let Found::Route { .. } = self.find(method, &with_slash, None) {
+                    let keeps_method =
+                        matches!(status.as_u16(), 307 | 308) || *method == Method::GET || *method == Method::HEAD;
+                    if !keeps_method && self.options.debug {
+                        return Astray::LostBody(format!(
+                            "{method} {path} would be led to {with_slash} by {}, which loses its body; send it to {with_slash}",
+                            status.as_u16()
+                        ));
+                    }
                     let target = match query {
                         Some(query) => format!("{with_slash}?{query}"),
                         None => with_slash,
@@ -363,6 +373,7 @@ impl Astray {
     fn answer(&self, request: &Request) -> Result<Response> {
         match self {
             Astray::NotFound => Err(Error::bare(StatusCode::NOT_FOUND)),
+            Astray::LostBody(why) => Err(Error::internal(why.clone())),
             Astray::MethodNotAllowed(allow) => {
                 Err(Error::bare(StatusCode::METHOD_NOT_ALLOWED).with_header(ALLOW, allow.clone()))
             }

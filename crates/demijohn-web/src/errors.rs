@@ -1,10 +1,11 @@
 //! Answers to errors: handlers of the site, then plain pages for people and JSON for programs.
 
+use crate::accept::Accept;
 use crate::hook::ErrorHandlers;
 use crate::json::is_json;
 use demijohn_core::{Bag, Error, Request, Response, Result};
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use std::fmt::Write;
 
 /// Statuses for error types of other crates: a pool that is exhausted is a 503, not a 500.
@@ -64,26 +65,15 @@ pub(crate) async fn handled(
     Some(answer.await)
 }
 
-/// True when the client is a program that reads JSON rather than a person with a browser.
+/// True when the client is a program that reads JSON rather than a person with a browser. Who accepts both alike (`*/*`) and
+/// sent JSON gets JSON.
 pub(crate) fn wants_json(request: &Request) -> bool {
-    let accept = request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let accepts = |wanted: &str| {
-        accept
-            .split(',')
-            .any(|range| range.split(';').next().is_some_and(|r| r.trim() == wanted))
-    };
-    match (
-        accepts("text/html"),
-        accepts("application/json") || accepts("application/problem+json"),
-    ) {
-        (true, _) => false,
-        (false, true) => true,
-        (false, false) => is_json(request),
-    }
+    let accept = Accept::of(request);
+    let json = accept
+        .weight("application/json")
+        .max(accept.weight("application/problem+json"));
+    let html = accept.weight("text/html");
+    json > html || (json == html && is_json(request))
 }
 
 /// The answer when the site has none of its own. Of a 5xx it says the status and nothing else.

@@ -22,6 +22,7 @@
 
 extern crate self as demijohn_web;
 
+mod accept;
 mod app;
 #[cfg(feature = "axum")]
 mod axum;
@@ -62,6 +63,7 @@ mod upload;
 mod urls;
 mod wire;
 
+pub use accept::Accept;
 pub use app::{Application, Ready};
 #[cfg(feature = "axum")]
 pub use axum::{Axum, AxumBody};
@@ -95,4 +97,4 @@ pub use stream::{Sender, Streamed};
 pub use tower::Inside;
 #[cfg(feature = "multipart")]
 pub use upload::{Chunks, Files, Upload, UploadLimits};
-pub use urls::{Link, Url, Urls, url_to};
+pub use urls::{HasUrl, Link, Url, Urls, url_to};

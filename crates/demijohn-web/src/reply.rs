@@ -1,6 +1,6 @@
 //! Replies beyond plain values: HTML, text, redirects, and what is said about caching.
 
-use crate::urls::{Link, Urls};
+use crate::urls::{HasUrl, Link, Urls};
 use demijohn_core::reply::content;
 use demijohn_core::{Body, Error, Operation, Reply, Request, Response, Result};
 use http::StatusCode;
@@ -98,6 +98,11 @@ impl Redirect {
             let args: Vec<(&str, &str)> = args.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             urls.url_for(&name, &args)
         })))
+    }
+
+    /// 302 to the page of a value.
+    pub fn object(object: impl HasUrl + Send + 'static) -> Self {
+        Self::new(Target::Route(Box::new(move |urls| object.url(urls))))
     }
 
     /// 302 to another site, by a whole address with http, https or ftp. Never hand it what a client sent.

@@ -46,6 +46,35 @@ where
     })
 }
 
+/// A value with a page of its own (Django's `get_absolute_url`), for [`Redirect::object`](crate::Redirect::object) and templates.
+///
+/// ```
+/// use demijohn_web::{get, Application, HasUrl, Path, Redirect, Result, Urls};
+///
+/// struct Article { id: i64 }
+///
+/// impl HasUrl for Article {
+///     fn url(&self, urls: &Urls) -> Result<String> {
+///         urls.to(show, (self.id,))
+///     }
+/// }
+///
+/// async fn show(Path(id): Path<i64>) -> String { id.to_string() }
+/// async fn create() -> Redirect { Redirect::object(Article { id: 7 }) }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().route("/new", get(create)).route("/{id}", get(show)).test_client();
+/// assert_eq!(client.get("/new").await.header("location"), Some("/7"));
+/// # });
+/// ```
+pub trait HasUrl {
+    /// Its path.
+    ///
+    /// # Errors
+    /// When the route is not part of the site.
+    fn url(&self, urls: &Urls) -> Result<String>;
+}
+
 /// A handler that can be linked to with arguments `P`. `M` tells the shapes of handlers apart.
 #[diagnostic::on_unimplemented(
     message = "no link to `{Self}` can be made with the arguments `{P}`",

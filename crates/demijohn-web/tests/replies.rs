@@ -82,6 +82,14 @@ async fn show(Path(id): Path<i64>) -> String {
     id.to_string()
 }
 
+struct Thing(i64);
+
+impl demijohn_web::HasUrl for Thing {
+    fn url(&self, urls: &demijohn_web::Urls) -> Result<String> {
+        urls.to(show, (self.0,))
+    }
+}
+
 #[test]
 fn redirects() {
     covers!(
@@ -101,6 +109,7 @@ fn redirects() {
             )
             .route("/e", get(async || Redirect::away("javascript:alert(1)")))
             .route("/f", get(async || Redirect::away("https://example.org/ä")))
+            .route("/h", get(async || Redirect::object(Thing(9)).permanent()))
             .route(
                 "/g",
                 get(
@@ -117,6 +126,7 @@ fn redirects() {
             ("/d", 308, Some("/show/8")),
             ("/e", 400, None),
             ("/f", 302, Some("https://example.org/%C3%A4")),
+            ("/h", 301, Some("/show/9")),
             ("/g?next=/mine", 302, Some("/mine")),
             ("/g?next=//evil.example", 400, None),
             ("/g?next=/%5Cevil.example", 400, None),
@@ -311,7 +321,7 @@ fn file_names_are_cleaned() {
 
 #[test]
 fn one_call_makes_an_answer_conditional() {
-    covers!("werkzeug.conditional");
+    covers!("werkzeug.conditional", "http.middleware.conditional_get");
     block_on(async {
         let modified = "Thu, 01 Jan 2026 00:00:00 GMT";
         let client = Application::new()

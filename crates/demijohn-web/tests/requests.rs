@@ -430,3 +430,30 @@ fn the_test_client() {
     );
     assert_eq!(helper(), None);
 }
+
+#[test]
+fn what_the_client_would_like() {
+    covers!(
+        "flask.request.accept",
+        "http.request.accepts",
+        "http.request.preferred_type"
+    );
+    let accept = |text: &str| {
+        let mut request = demijohn_web::test::request(http::Method::GET, "/");
+        if !text.is_empty() {
+            request.head_mut().headers.insert("accept", text.parse().unwrap());
+        }
+        demijohn_web::Accept::of(&request)
+    };
+    let both = ["text/html", "application/json"];
+    assert_eq!(
+        accept("text/html;q=0.5, application/json").best(&both),
+        Some("application/json")
+    );
+    assert_eq!(accept("image/png").best(&both), None);
+    assert_eq!(accept("").best(&both), Some("text/html"));
+    assert_eq!(accept("text/html;q=0, */*;q=0.1").best(&both), Some("application/json"));
+    assert!(accept("text/html").accepts("text/html") && !accept("text/html").accepts("application/json"));
+    assert!(accept("").accepts("anything/at-all"));
+    assert!(accept("nonsense, q=1, /;;, text/html;q=7").accepts("image/png"));
+}

@@ -190,6 +190,8 @@ fn a_slash_at_the_end_is_canonical() {
         assert_eq!(client.get("//evil.example").await.status(), 404);
         let client = app().slash_redirect(http::StatusCode::MOVED_PERMANENTLY).test_client();
         assert_eq!(client.get("/projects").await.status(), 301);
+        let kept = client.get("/projects?a=b").await;
+        assert_eq!(kept.header("location"), Some("/projects/?a=b"));
         let client = app().slash_redirect(None).test_client();
         assert_eq!(client.get("/projects").await.status(), 404);
 
@@ -371,5 +373,129 @@ fn state_is_shared() {
             )
             .test_client();
         assert_eq!(client.get("/?a=1&a=2").await.text(), "7 2");
+    });
+}
+
+#[test]
+fn a_redirect_that_loses_the_body_is_told_to_the_developer() {
+    covers!("http.url.append_slash");
+    block_on(async {
+        let site = || {
+            Application::new()
+                .slash_redirect(http::StatusCode::MOVED_PERMANENTLY)
+                .route("/x/", get(async || "").post(async || ""))
+        };
+        let client = site().test_client();
+        let get = client.get("/x?a=b").await;
+        assert_eq!((get.status().as_u16(), get.header("location")), (301, Some("/x/?a=b")));
+        let post = client.post("/x").await;
+        assert!(
+            post.status() == 500 && post.text().contains("which loses its body; send it to /x/"),
+            "{}",
+            post.text()
+        );
+        assert_eq!(site().test_production_client().post("/x").await.status(), 301);
+    });
+}
+
+#[test]
+fn a_route_may_answer_exactly_what_it_says() {
+    covers!("http.decorator.require_methods", "http.view.class_based");
+    block_on(async {
+        let client = Application::new()
+            .automatic_options(false)
+            .route("/post", post(async || ""))
+            .route("/safe", get(async || "safe"))
+            .route("/view", get(async || "view").automatic_options(true))
+            .test_client();
+        let refused = client.get("/post").await;
+        assert_eq!(
+            (refused.status().as_u16(), refused.header("allow")),
+            (405, Some("POST"))
+        );
+        assert_eq!(client.head("/safe").await.status(), 200);
+        let refused = client.post("/safe").await;
+        assert_eq!(
+            (refused.status().as_u16(), refused.header("allow")),
+            (405, Some("GET, HEAD"))
+        );
+        assert_eq!(client.get("/view").await.text(), "view");
+        assert_eq!(client.head("/view").await.status(), 200);
+        let refused = client.put("/view").await;
+        assert_eq!(
+            (refused.status().as_u16(), refused.header("allow")),
+            (405, Some("GET, HEAD, OPTIONS"))
+        );
+        let options = client.options("/view").await;
+        assert_eq!(
+            (options.status().as_u16(), options.header("allow")),
+            (200, Some("GET, HEAD, OPTIONS"))
+        );
+    });
+}
+
+#[cfg(feature = "uuid")]
+#[test]
+fn uuids_have_one_form() {
+    covers!("flask.routing.converter.uuid", "http.url.converter.uuid");
+    block_on(async {
+        let client = Application::new()
+            .route(
+                "/{id}/",
+                get(async |Path(id): Path<uuid::Uuid>| id.as_u128().to_string()),
+            )
+            .test_client();
+        let text = "550e8400-e29b-41d4-a716-446655440000";
+        assert_eq!(
+            client.get(&format!("/{text}/")).await.text(),
+            "113059749145936325402354257176981405696"
+        );
+        for odd in [text.replace('-', ""), text.to_uppercase(), text.replace('5', "g")] {
+            assert_eq!(client.get(&format!("/{odd}/")).await.status(), 404, "{odd}");
+        }
+    });
+}
+
+#[test]
+fn converters_of_ones_own() {
+    covers!("flask.routing.converter.custom", "http.url.converter.custom");
+    use std::borrow::Cow;
+    struct Tags(Vec<String>);
+    impl demijohn_web::PathParam for Tags {
+        fn from_segment(text: &str) -> Option<Self> {
+            Some(Tags(text.split('+').map(str::to_owned).collect()))
+        }
+        fn to_segment(&self) -> Cow<'_, str> {
+            self.0.join("+").into()
+        }
+    }
+    struct Year(u16);
+    impl demijohn_web::PathParam for Year {
+        fn from_segment(text: &str) -> Option<Self> {
+            (text.len() == 4).then(|| text.parse().ok().map(Year)).flatten()
+        }
+        fn to_segment(&self) -> Cow<'_, str> {
+            format!("{:04}", self.0).into()
+        }
+    }
+    async fn tagged(Path(tags): Path<Tags>) -> Json<Vec<String>> {
+        Json(tags.0)
+    }
+    async fn yearly(Path(year): Path<Year>) -> Json<u16> {
+        Json(year.0)
+    }
+    block_on(async {
+        let client = Application::new()
+            .route("/tags/{tags}", get(tagged))
+            .route("/year/{year}", get(yearly))
+            .test_client();
+        assert_eq!(client.get("/tags/a+b").await.text(), r#"["a","b"]"#);
+        assert_eq!(
+            client.urls().to(tagged, (Tags(vec!["a".into(), "b".into()]),)).unwrap(),
+            "/tags/a+b"
+        );
+        assert_eq!(client.get("/year/2003").await.text(), "2003");
+        assert_eq!(client.get("/year/abcd").await.status(), 404);
+        assert_eq!(client.urls().to(yearly, (Year(203),)).unwrap(), "/year/0203");
     });
 }

@@ -286,3 +286,37 @@ fn the_command_that_lists_routes() {
         }
     });
 }
+
+#[test]
+fn a_client_that_goes_away_ends_its_handler() {
+    covers!("http.async.disconnect");
+    struct Cleanup(std::sync::mpsc::Sender<()>);
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (sender, cleaned) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let site = Application::new().route(
+        "/long",
+        get(move || {
+            let cleanup = Cleanup(sender.lock().unwrap().clone());
+            async move {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                drop(cleanup);
+                "never"
+            }
+        }),
+    );
+    let running = Running::new(site, 1);
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    drop(stream);
+    cleaned
+        .recv_timeout(Duration::from_secs(10))
+        .expect("the handler was dropped");
+}

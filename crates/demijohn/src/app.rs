@@ -203,6 +203,11 @@ impl App {
         self.map(|web| web.server_name(name))
     }
 
+    /// Believes so many proxies before the server what they say of the client. Nobody is believed unless set.
+    pub fn trust_proxies(self, proxies: demijohn_web::TrustedProxies) -> Self {
+        self.map(|web| web.trust_proxies(proxies))
+    }
+
     /// The status that leads `/x` to `/x/` where only that exists: 308 unless set, `None` for no redirect at all.
     pub fn slash_redirect(self, status: impl Into<Option<StatusCode>>) -> Self {
         self.map(|web| web.slash_redirect(status))
