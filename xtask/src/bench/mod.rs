@@ -229,7 +229,7 @@ fn under_load(bench: &Bench, subjects: &[Subject], left_out: &mut LeftOut) -> Re
     let samples = rotate(bench, &servers, &paths)?;
     for (path, of_path) in paths.iter().zip(&samples) {
         body += &format!(
-            "\n### `{path}`\n\n| server | req/s | ratio | CPU µs/req | ratio | core | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+            "\n### `{path}`\n\n| server | req/s | ratio | CPU µs/req | ratio | core | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         );
         let base = of_path.iter().find(|samples| !samples.is_empty()).map(Vec::as_slice);
         for (server, samples) in servers.iter().zip(of_path).filter(|(_, samples)| !samples.is_empty()) {
