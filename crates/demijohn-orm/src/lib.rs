@@ -31,6 +31,7 @@ mod write;
 
 pub use db::{Batch, Db, Tx};
 pub use demijohn_model::driver::Dialect;
+pub use demijohn_model::error::Constraint;
 pub use demijohn_model::{Date, DateTime, Error, NaiveDateTime, Result, Time, field, meta};
 pub use expr::{
     Case, Column, Expr, IntoExpr, Joined, Nullable, Order, Outer, Own, OwnColumn, Predicate, Q, Reach, Set, Typed,
