@@ -9,7 +9,7 @@ pub(crate) struct Cell {
     /// The name of its column.
     pub(crate) label: String,
     pub(crate) text: String,
-    /// How it looks: `text`, `number`, `yes`, `no`, `none`.
+    /// How it looks: `text`, `number`, `time`, `yes`, `no`, `none`.
     pub(crate) look: &'static str,
     /// Blueprint, model and key of the row that it leads to.
     pub(crate) link: Option<(String, String, String)>,
@@ -23,6 +23,7 @@ impl Cell {
             Value::Bool(true) => "yes",
             Value::Bool(false) => "no",
             Value::Int(_) | Value::Float(_) => "number",
+            Value::DateTime(_) | Value::NaiveDateTime(_) | Value::Date(_) | Value::Time(_) => "time",
             _ => "text",
         };
         Cell {

@@ -409,7 +409,9 @@ fn headings_sort_a_list_and_rows_that_are_equal_keep_their_places() {
             let answer = client.get(&format!("/admin/blog/article/?{query}")).await;
             assert_eq!(answer.status(), 400, "{query}");
         }
-        let by_author = ModelAdmin::<Article>::new().ordering(|a| (a.author().name.desc(), a.title.desc()));
+        let by_author = ModelAdmin::<Article>::new()
+            .list_display(|a| (a.title, a.tags().count(), a.title.length(), a.published_at.year()))
+            .ordering(|a| (a.author().name.desc(), a.title.desc()));
         let own = Blueprint::new("own")
             .models(models![Author, Tag, Article])
             .admin(by_author);
@@ -418,6 +420,15 @@ fn headings_sort_a_list_and_rows_that_are_equal_keep_their_places() {
         let client = site.test_client();
         assert_eq!(numbers(&client.get("/admin/own/article/").await, 3), [229, 228, 227]);
         assert_eq!(numbers(&client.get("/admin/own/article/?o=1").await, 3), [0, 1, 2]);
+        let page = client.get("/admin/own/article/?o=-2").await;
+        for part in [
+            ">tags count<",
+            ">title length<",
+            ">published at year<",
+            r#"data-label="tags count"><span>1</span>"#,
+        ] {
+            assert!(seen(&page).contains(part), "{part} in {}", seen(&page));
+        }
     });
 }
 

@@ -11,7 +11,7 @@ use demijohn_core::BoxFuture;
 use demijohn_model::driver::RowSink;
 use demijohn_model::field::FieldType;
 use demijohn_model::meta::ModelMeta;
-use demijohn_model::tape::{Item, Node, Op, Path, Query, Statement};
+use demijohn_model::tape::{Aggregate, Item, Node, Op, Part, Path, Query, Statement};
 use demijohn_model::value::{Kind, Value, ValueRef};
 use demijohn_model::{Date, DateTime, Error, NaiveDateTime, Result, Time};
 use std::any::Any;
@@ -72,7 +72,10 @@ impl Choice {
         let way: Vec<&str> = path.hops().map(|hop| hop.name()).collect();
         Choice {
             key: [way.as_slice(), &[field.name]].concat().join("__"),
-            label: [way.as_slice(), &[field.verbose_name]].concat().join(" "),
+            label: [way.as_slice(), &[field.verbose_name]]
+                .concat()
+                .join(" ")
+                .replace('_', " "),
             kind: Some(field.kind),
             leads_to: field
                 .relation
@@ -87,7 +90,7 @@ impl Choice {
         let way: Vec<&str> = path.hops().map(|hop| hop.name()).collect();
         Choice {
             key: way.join("__"),
-            label: way.join(" "),
+            label: way.join(" ").replace('_', " "),
             leads_to: Some(target),
             ..Choice::column(root, path, target.pk)
         }
@@ -96,7 +99,7 @@ impl Choice {
     fn expression(root: &'static ModelMeta, node: Node) -> Choice {
         Choice {
             key: String::new(),
-            label: "value".to_owned(),
+            label: label(root, &node),
             sensitive: is_sensitive(&node, &mut vec![root]),
             node,
             kind: None,
@@ -153,6 +156,39 @@ impl Choice {
         };
         typed.map_err(|error| error.in_column(self.key.as_str()))
     }
+}
+
+/// What people call an expression: what it is made of first, then what is made of it, as in `comments count`.
+fn label(root: &'static ModelMeta, node: &Node) -> String {
+    let made_of = node.ops.iter().find_map(|op| match op {
+        Op::Column { path, field } if path.outer() == 0 => {
+            let name = path.target(root).fields[usize::from(*field)].verbose_name;
+            Some((path, name))
+        }
+        Op::CountPath { path } => Some((path, "count")),
+        _ => None,
+    });
+    let Some((path, name)) = made_of else {
+        return "value".to_owned();
+    };
+    let last = match node.ops.last() {
+        Some(Op::Aggregate(Aggregate::Count | Aggregate::CountDistinct)) => "count",
+        Some(Op::Aggregate(Aggregate::Sum)) => "sum",
+        Some(Op::Aggregate(Aggregate::Avg)) => "average",
+        Some(Op::Aggregate(Aggregate::Min)) => "lowest",
+        Some(Op::Aggregate(Aggregate::Max)) => "highest",
+        Some(Op::Length) => "length",
+        Some(Op::Extract(Part::Year)) => "year",
+        Some(Op::Extract(Part::Month)) => "month",
+        Some(Op::Extract(Part::Day)) => "day",
+        _ => "",
+    };
+    let words = path.hops().map(|hop| hop.name()).chain([name, last]);
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(|word| word.replace('_', " "))
+        .collect();
+    words.join(" ")
 }
 
 /// The model's own order, then the primary key: without it, rows that are equal could change places between two pages.
