@@ -5,8 +5,8 @@ use crate::command::{Call, Command};
 use crate::error::Result;
 use crate::settings::{Key, Settings};
 use crate::site::{Assemble, Bag, Part, Phase, Site};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_core::Serialize;
+use serde_core::de::DeserializeOwned;
 use std::panic::Location;
 use std::sync::Arc;
 

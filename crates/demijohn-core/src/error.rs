@@ -252,8 +252,7 @@ impl fmt::Display for Message {
 impl std::error::Error for Message {}
 
 /// The part of a request that a [`Fault`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
     /// A parameter of the path.
     Path,
@@ -267,8 +266,28 @@ pub enum Place {
     Body,
 }
 
+impl Place {
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Place::Path => "path",
+            Place::Query => "query",
+            Place::Header => "header",
+            Place::Cookie => "cookie",
+            Place::Body => "body",
+        }
+    }
+}
+
+// By hand, so that the smallest site compiles no derive.
+impl serde_core::Serialize for Place {
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// One thing that is wrong with a request: `query.page: expected a number, found "x"`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The part of the request.
     pub place: Place,
@@ -289,15 +308,20 @@ impl Fault {
     }
 }
 
+impl serde_core::Serialize for Fault {
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde_core::ser::SerializeStruct;
+        let mut fault = serializer.serialize_struct("Fault", 3)?;
+        fault.serialize_field("place", &self.place)?;
+        fault.serialize_field("name", &self.name)?;
+        fault.serialize_field("message", &self.message)?;
+        fault.end()
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match self.place {
-            Place::Path => "path",
-            Place::Query => "query",
-            Place::Header => "header",
-            Place::Cookie => "cookie",
-            Place::Body => "body",
-        };
+        let place = self.place.name();
         match self.name.as_str() {
             "" => write!(f, "{place}: {}", self.message),
             name => write!(f, "{place}.{name}: {}", self.message),

@@ -7,7 +7,7 @@ use crate::request::Request;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
+use serde_core::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 

@@ -52,8 +52,8 @@ pub use sources::Sources;
 
 use crate::check::{Finding, nearest};
 use read::{Misfit, What, read};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_core::Serialize;
+use serde_core::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;

@@ -5,12 +5,12 @@
 
 use crate::pairs::Pairs;
 use demijohn_core::{Fault, Place};
-use serde::de::value::StrDeserializer;
-use serde::de::{
+use serde_core::de::value::StrDeserializer;
+use serde_core::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
+use serde_core::forward_to_deserialize_any;
 use serde_json::Value;
 use std::fmt;
 
@@ -85,7 +85,7 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-impl serde::de::Error for Wrong {
+impl serde_core::de::Error for Wrong {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Wrong {
             path: Vec::new(),

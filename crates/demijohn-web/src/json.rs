@@ -3,8 +3,8 @@
 use demijohn_core::{Error, Extract, Fault, Operation, Place, Rejection, Reply, Request, Response, Result};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_core::Serialize;
+use serde_core::de::DeserializeOwned;
 
 /// A JSON body: as an argument, the request's; as a result, the answer's.
 ///

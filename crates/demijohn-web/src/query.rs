@@ -5,7 +5,7 @@ use crate::pairs::Pairs;
 use demijohn_core::{Error, Extract, Fault, Operation, Place, Rejection, Request, Result};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
+use serde_core::de::DeserializeOwned;
 
 /// The query string as a value: `Query<Pairs>`, or a struct of yours that implements serde's `Deserialize`.
 ///

@@ -200,7 +200,11 @@ async fn signal() {
             tracing::error!("signals cannot be watched: the server stops only when it is killed");
             return std::future::pending().await;
         };
-        tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+        poll_fn(|cx| match (term.poll_recv(cx), int.poll_recv(cx)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
     }
     #[cfg(not(unix))]
     if tokio::signal::ctrl_c().await.is_err() {
@@ -292,11 +296,11 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limit
     {
         let mut ending = pin!(stop.wait());
         loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut ending => break,
-                accepted = listener.accept() => accepted,
-            };
+            let accepted = poll_fn(|cx| match ending.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => listener.poll_accept(cx).map(Some),
+            });
+            let Some(accepted) = accepted.await else { break };
             match accepted {
                 Ok((stream, peer)) => {
                     connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));

@@ -6,6 +6,7 @@
 use demijohn_core::Settings;
 use demijohn_core::command::Console;
 use demijohn_core::settings::Key;
+use serde_core::{Deserialize, Deserializer, de};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -35,12 +36,23 @@ pub(crate) const LOG_FORMAT: Key<LogFormat> = Key::new(
     "how log lines are written: `plain`, `json`, or `auto`: plain in development and on a terminal, else JSON",
 );
 
-#[derive(Clone, Copy, PartialEq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum LogFormat {
     Auto,
     Plain,
     Json,
+}
+
+// By hand, so that the smallest site compiles no derive.
+impl<'de> Deserialize<'de> for LogFormat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.trim() {
+            "auto" => Ok(LogFormat::Auto),
+            "plain" => Ok(LogFormat::Plain),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(de::Error::custom("`auto`, `plain` or `json`")),
+        }
+    }
 }
 
 /// A log that was set up; finish it to write what is left.

@@ -1,6 +1,6 @@
 //! Where the server listens.
 
-use serde::{Deserialize, Deserializer, de};
+use serde_core::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;

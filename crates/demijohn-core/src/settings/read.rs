@@ -7,7 +7,7 @@
 use super::origin::Origin;
 use super::tree::{self, Node, Value};
 use crate::check::nearest;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
+use serde_core::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
@@ -529,7 +529,7 @@ impl<'de, 'a> Deserializer<'de> for Reader<'a> {
         self.told(result)
     }
 
-    serde::forward_to_deserialize_any! { i128 u128 bytes byte_buf unit unit_struct ignored_any }
+    serde_core::forward_to_deserialize_any! { i128 u128 bytes byte_buf unit unit_struct ignored_any }
 }
 
 struct List<'i, 'a> {

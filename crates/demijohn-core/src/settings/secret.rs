@@ -1,6 +1,6 @@
 //! Values that must not be seen, and what makes a secret key strong.
 
-use serde::{Deserialize, Deserializer};
+use serde_core::{Deserialize, Deserializer};
 use std::fmt;
 
 /// A text that prints as `***`: passwords, keys, tokens.

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::tree::{self, Node};
 use super::{DEBUG, FILE_VARIABLE};
 use crate::check::Finding;
-use serde::Serialize;
+use serde_core::Serialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::panic::Location;
