@@ -3,6 +3,7 @@
 mod context;
 mod faults;
 mod model;
+mod route;
 
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
@@ -60,3 +61,21 @@ pub fn model(args: TokenStream, input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::DeriveInput);
     model::expand(args.into(), &input).into()
 }
+
+/// Attributes of the same shape, one per method.
+macro_rules! route_attributes {
+    ($($name:ident $method:literal),+) => {$(
+        #[doc = concat!("Declares the route of a handler next to it, for ", $method, ".")]
+        ///
+        /// `routes![index, blog::detail]` gathers them: `App::new().routes(routes![index])`. The handler is an `async fn` of a module
+        /// (not of a function's body). `name = ".."` names it for links; without, it is named as its function.
+        #[proc_macro_attribute]
+        pub fn $name(args: TokenStream, input: TokenStream) -> TokenStream {
+            let args = parse_macro_input!(args as route::RouteArgs);
+            let function = parse_macro_input!(input as syn::ItemFn);
+            route::expand(stringify!($name), &args, &function).into()
+        }
+    )+};
+}
+
+route_attributes! { get "GET", post "POST", put "PUT", patch "PATCH", delete "DELETE", head "HEAD", options "OPTIONS" }

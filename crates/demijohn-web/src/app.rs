@@ -69,6 +69,11 @@ impl Application {
         self
     }
 
+    /// Adds routes that were declared by attributes next to their handlers: `.routes(routes![index, detail])`.
+    pub fn routes(self, routes: impl IntoIterator<Item = (&'static str, Route)>) -> Self {
+        routes.into_iter().fold(self, |site, (path, route)| site.route(path, route))
+    }
+
     /// Mounts a blueprint under a path, which may have parameters: its handlers can take them, before their own.
     pub fn mount(mut self, path: &str, blueprint: Blueprint) -> Self {
         blueprint.install_at(path, &mut self.site);

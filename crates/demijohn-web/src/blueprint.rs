@@ -69,6 +69,11 @@ impl Blueprint {
         self.step(move |site| site.route(&path, route))
     }
 
+    /// Adds routes that were declared by attributes next to their handlers: `.routes(routes![index, detail])`.
+    pub fn routes(self, routes: impl IntoIterator<Item = (&'static str, Route)>) -> Self {
+        routes.into_iter().fold(self, |site, (path, route)| site.route(path, route))
+    }
+
     /// Mounts another blueprint inside this one: `parent.child.route`.
     pub fn mount(self, path: &str, blueprint: Blueprint) -> Self {
         let path = path.to_owned();

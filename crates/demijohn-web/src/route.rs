@@ -182,3 +182,11 @@ pub fn methods<Args: 'static>(methods: impl Into<Vec<Method>>, handler: impl Han
 pub fn any<Args: 'static>(handler: impl Handler<Args>) -> Route {
     methods([], handler)
 }
+
+/// The routes of handlers that were declared by attributes, `#[get("/")]`, for `Application::routes` and `Blueprint::routes`.
+#[macro_export]
+macro_rules! routes {
+    ($($($handler:ident)::+),* $(,)?) => {
+        [$($($handler::)+route()),*]
+    };
+}

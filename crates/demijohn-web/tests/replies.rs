@@ -94,6 +94,7 @@ impl demijohn_web::HasUrl for Thing {
 fn redirects() {
     covers!(
         "flask.response.redirect",
+        "http.shortcut.redirect",
         "http.response.redirect",
         "http.response.permanent_redirect"
     );

@@ -8,7 +8,6 @@ use demijohn_web::{Application, Blueprint, Json, Path, Query, Signed, Slug, Stat
 
 #[test]
 fn five_lines_answer() {
-    covers!("flask.routing.decorator");
     block_on(async {
         let client = Application::new()
             .route("/", get(async || "Hello, World!"))

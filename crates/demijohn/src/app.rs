@@ -80,6 +80,11 @@ impl App {
         self.map(|web| web.route(path, route))
     }
 
+    /// Adds routes that were declared by attributes next to their handlers: `.routes(routes![index, detail])`.
+    pub fn routes(self, routes: impl IntoIterator<Item = (&'static str, Route)>) -> Self {
+        self.map(|web| web.routes(routes))
+    }
+
     /// Mounts a blueprint under a path; see [`Application::mount`].
     pub fn mount(self, path: &str, blueprint: Blueprint) -> Self {
         self.map(|web| web.mount(path, blueprint))

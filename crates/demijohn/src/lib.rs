@@ -23,6 +23,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
+//! | `attributes` | `#[get("/")]` and its like, for routes declared next to their handlers |
 //! | `orm` | `#[model]`, querysets, the handler argument `Db` |
 //! | `sqlite` | `orm` on databases at `sqlite:` URLs |
 //! | `templates` | pages from Jinja templates: `Page`, `#[derive(Context)]`, `templates!` |

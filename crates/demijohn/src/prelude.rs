@@ -10,6 +10,11 @@ pub use demijohn_web::{
 };
 pub use std::process::ExitCode;
 
+#[cfg(feature = "attributes")]
+pub use demijohn_macros::{delete, get, head, options, patch, post, put};
+#[cfg(feature = "attributes")]
+pub use demijohn_web::routes;
+
 #[cfg(feature = "orm")]
 pub use demijohn_macros::model;
 #[cfg(feature = "orm")]
