@@ -48,6 +48,7 @@ impl Reach for Nullable {
 pub struct Column<R, T, N = Own> {
     path: Path,
     field: u16,
+    #[allow(clippy::type_complexity, reason = "three markers, spelled once")]
     _types: PhantomData<fn() -> (R, T, N)>,
 }
 
