@@ -139,3 +139,63 @@ fn walk(folder: &Path, prefix: &str, names: &mut Vec<String>) -> std::io::Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{derive, templates};
+    use syn::parse_quote;
+
+    #[track_caller]
+    fn refused(input: syn::DeriveInput, message: &str) {
+        let error = derive(&input).expect_err("a wrong program");
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn structs_with_named_fields_are_contexts() {
+        let input = parse_quote! { #[template("a.html")] struct Page<'a, T> { title: &'a str, rest: T } };
+        let tokens = derive(&input).expect("a right program").to_string();
+        assert!(
+            tokens.contains("impl < 'a , T > :: demijohn :: template :: Template for Page < 'a , T >"),
+            "{tokens}"
+        );
+        assert!(derive(&parse_quote! { struct Empty {} }).is_ok());
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let named = "`Context` needs named fields: their names are what the template sees";
+        refused(parse_quote! { struct Tuple(String); }, named);
+        refused(parse_quote! { struct Unit; }, named);
+        refused(parse_quote! { enum Choice { A } }, "`Context` is derived for structs");
+    }
+
+    #[test]
+    fn the_name_of_the_template_is_one_text() {
+        let expected = "expected the template's name: `#[template(\"blog/index.html\")]`";
+        refused(parse_quote! { #[template(index)] struct A { b: u8 } }, expected);
+        refused(parse_quote! { #[template] struct A { b: u8 } }, expected);
+        refused(
+            parse_quote! { #[template("")] struct A { b: u8 } },
+            "the template's name is empty",
+        );
+        refused(
+            parse_quote! { #[template("a.html")] #[template("b.html")] struct A { b: u8 } },
+            "a second `#[template]`: a context is for one template",
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = templates(&parse_quote!("no_such_folder")).expect_err("a wrong program");
+        assert!(
+            error
+                .to_string()
+                .starts_with("no folder `no_such_folder` beside this crate's Cargo.toml")
+        );
+        let tokens = templates(&parse_quote!("src"))
+            .expect("this crate has a folder `src`")
+            .to_string();
+        assert!(tokens.contains("\"context.rs\""), "{tokens}");
+    }
+}

@@ -21,6 +21,11 @@ pub trait Context {
 }
 
 /// A [`Context`] that knows the template it is for: `#[derive(Context)] #[template("blog/index.html")]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no template",
+    label = "not a page",
+    note = "put `#[derive(Context)]` and `#[template(\"blog/index.html\")]` on the struct, or use `render(\"blog/index.html\", context)`"
+)]
 pub trait Template: Context {
     /// The template's name.
     const NAME: &'static str;

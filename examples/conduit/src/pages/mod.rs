@@ -5,10 +5,11 @@ mod prose;
 mod view;
 
 use crate::models::*;
+use demijohn::Settings;
 use demijohn::prelude::*;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use pager::{PageNumber, Pager};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use view::{Card, Person, Remark, Title, Weight};
 
 /// Articles on one page of a list.
@@ -195,20 +196,31 @@ async fn shelf(
 #[template("conduit/about.html")]
 struct About {
     origin: String,
+    /// The admin answers in development alone.
+    debug: bool,
 }
 
-/// The address in the examples is the one that the visitor used.
-struct Origin(String);
+async fn about(request: Here) -> Page<About> {
+    Page(About {
+        origin: request.origin,
+        debug: request.debug,
+    })
+}
 
-impl demijohn::web::Extract for Origin {
+/// Where the visitor is: the address in the examples is the one that they used.
+struct Here {
+    origin: String,
+    debug: bool,
+}
+
+impl Extract for Here {
     async fn extract(request: &mut Request) -> Result<Self, demijohn::web::Rejection> {
         let host = request.header("host").unwrap_or("127.0.0.1:8000");
-        Ok(Origin(format!("http://{host}")))
+        Ok(Here {
+            origin: format!("http://{host}"),
+            debug: request.provided::<Arc<Settings>>()?.debug(),
+        })
     }
-}
-
-async fn about(Origin(origin): Origin) -> Page<About> {
-    Page(About { origin })
 }
 
 const STYLE: &str = include_str!("../../assets/conduit.css");
