@@ -71,7 +71,9 @@ impl Application {
 
     /// Adds routes that were declared by attributes next to their handlers: `.routes(routes![index, detail])`.
     pub fn routes(self, routes: impl IntoIterator<Item = (&'static str, Route)>) -> Self {
-        routes.into_iter().fold(self, |site, (path, route)| site.route(path, route))
+        routes
+            .into_iter()
+            .fold(self, |site, (path, route)| site.route(path, route))
     }
 
     /// Mounts a blueprint under a path, which may have parameters: its handlers can take them, before their own.

@@ -1,7 +1,4 @@
 //! What does not compile, and that its message says what to do.
-//!
-//! Messages list what would fit, and with more features more would.
-#![cfg(not(any(feature = "axum", feature = "multipart")))]
 
 use demijohn_covers::covers;
 

@@ -1,6 +1,5 @@
 //! What stands behind features: uploads, signed values, axum and tower.
 #![allow(clippy::unwrap_used)]
-#![cfg(all(feature = "axum", feature = "multipart", feature = "signing", feature = "tower"))]
 
 use demijohn_covers::covers;
 use demijohn_web::signing::{SignError, Signer};

@@ -122,7 +122,7 @@ fn a_failing_template_is_a_500_that_says_nothing_to_the_client() {
         .route("/b", get(async || render("b.html", ())))
         .route("/c", get(async || render("c.html", ())));
     block_on(async {
-        let client = build(app).test_client();
+        let client = app.test_production_client();
         for path in ["/a", "/b", "/c"] {
             let answer = client.get(path).await;
             assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);

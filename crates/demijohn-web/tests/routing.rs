@@ -433,7 +433,6 @@ fn a_route_may_answer_exactly_what_it_says() {
     });
 }
 
-#[cfg(feature = "uuid")]
 #[test]
 fn uuids_have_one_form() {
     covers!("flask.routing.converter.uuid", "http.url.converter.uuid");
