@@ -15,7 +15,7 @@
 //! - Handlers are async functions. Their arguments are extractors: [`Path`], [`Query`], [`Json`], [`Form`], [`State`], ..;
 //!   what they return is a [`Reply`].
 //! - [`settings`] come from code, `settings.toml`, `.env` and the environment, and know where they came from.
-//! - [`command`] is for commands of your own, [`check`] for checks of your own, [`test`] for tests of a site.
+//! - [`command`] is for commands of your own, [`check`] for checks of your own, [`test`](mod@test) for tests of a site.
 //!
 //! # Features
 //! None is on by default: that is the micro framework of routes, settings and commands. `site` is the furnished set; each

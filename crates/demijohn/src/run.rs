@@ -14,7 +14,7 @@ impl App {
     ///
     /// Settings are read from the working folder and the environment; see [`settings`](crate::settings). Exit codes are 0, 1
     /// for failure, 2 for a command line that is wrong. A panic hook is set that logs one line, and a log is set up
-    /// ([`LOG`](crate::log)) unless the program has one already.
+    /// (settings `LOG` and `LOG_FORMAT`) unless the program has one already.
     #[must_use = "return it from `main`"]
     pub fn run(self) -> ExitCode {
         self.run_from(std::env::args_os().skip(1))

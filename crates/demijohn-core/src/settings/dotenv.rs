@@ -164,6 +164,26 @@ mod tests {
         check_bad("A='x'y", 1, "expected nothing after the closing ', found `y`");
     }
 
+    /// Every text gives lines or faults; none hangs or panics.
+    #[test]
+    fn any_text_is_read() {
+        let pieces = [
+            "A", "=", "\"", "'", "\\", "\n", "\r", "#", " ", "\t", "ä", "\u{feff}", "export ", "\0", "$",
+        ];
+        let mut seed = 1_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(pieces[(seed >> 33) as usize % pieces.len()]);
+            }
+            let (lines, bad) = parse(&text);
+            let most = text.matches('\n').count() + 1;
+            assert!(lines.values().all(|(_, line)| (1..=most).contains(line)), "{text:?}");
+            assert!(bad.iter().all(|bad| (1..=most).contains(&bad.line)), "{text:?}");
+        }
+    }
+
     #[test]
     fn all_bad_lines_are_told() {
         let (lines, bad) = parse("x\nA=1\ny\n");
