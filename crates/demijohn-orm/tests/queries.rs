@@ -104,6 +104,7 @@ async fn loads_relations() -> Result<()> {
         .order_by(|a| a.id)
         .all(&db)
         .await?;
+    #[allow(clippy::type_complexity)]
     let seen: Vec<(&str, &str, Option<&str>, Option<&str>, Vec<&str>)> = articles
         .iter()
         .map(|a| {
