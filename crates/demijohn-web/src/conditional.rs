@@ -172,6 +172,37 @@ pub fn apply(request: &Request, mut response: Response) -> Response {
     }
 }
 
+/// Ends the request with 304 or 412 where its conditions say so about a version that is known before the work is done: in
+/// a before hook of a route, or first thing in a handler.
+///
+/// ```
+/// use demijohn_web::conditional::{self, Version};
+/// use demijohn_web::{get, Application, Request, Result};
+///
+/// async fn unless_known(request: &mut Request) -> Result<()> {
+///     conditional::require(request, &Version::tagged("v7"))
+/// }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().route("/", get(async || "costly").before(unless_known)).test_client();
+/// assert_eq!(client.get("/").header("if-none-match", "\"v7\"").await.status(), 304);
+/// # });
+/// ```
+///
+/// # Errors
+/// The ready 304 or 412, which goes out as it is.
+pub fn require(request: &Request, version: &Version) -> demijohn_core::Result<()> {
+    let status = match version.weigh(request.method(), request.headers()) {
+        Verdict::Go => return Ok(()),
+        Verdict::NotModified => StatusCode::NOT_MODIFIED,
+        Verdict::Failed => StatusCode::PRECONDITION_FAILED,
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    version.write(response.headers_mut());
+    Err(demijohn_core::Error::response(response))
+}
+
 /// The same answer with this status and no body.
 pub(crate) fn bodiless(mut response: Response, status: StatusCode) -> Response {
     *response.status_mut() = status;

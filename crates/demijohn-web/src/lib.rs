@@ -28,6 +28,7 @@ mod app;
 mod axum;
 mod blueprint;
 mod commands;
+mod common;
 pub mod conditional;
 mod cookie;
 pub mod current;
@@ -68,6 +69,7 @@ pub use app::{Application, Ready};
 #[cfg(feature = "axum")]
 pub use axum::{Axum, AxumBody};
 pub use blueprint::Blueprint;
+pub use common::Common;
 pub use cookie::{Cookie, SameSite};
 pub use demijohn_core::check::Finding;
 pub use demijohn_core::{

@@ -503,6 +503,83 @@ fn only_named_hosts_are_answered() {
     });
 }
 
+#[test]
+fn every_error_of_http_can_be_raised_by_its_name() {
+    covers!("flask.errors.http_exceptions", "http.response.error_classes");
+    use http::header::RETRY_AFTER;
+    let statuses = [
+        400, 401, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 428,
+        429, 431, 451, 500, 501, 502, 503, 504, 505,
+    ];
+    let named = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::FORBIDDEN,
+        StatusCode::NOT_FOUND,
+        StatusCode::GONE,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::IM_A_TEAPOT,
+        StatusCode::MISDIRECTED_REQUEST,
+        StatusCode::LOCKED,
+        StatusCode::FAILED_DEPENDENCY,
+        StatusCode::PRECONDITION_REQUIRED,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+    ];
+    assert!(named.iter().all(|status| statuses.contains(&status.as_u16())));
+    block_on(async {
+        async fn fail(Path(code): Path<u16>) -> Result<&'static str> {
+            let status = StatusCode::from_u16(code)?;
+            let error = Error::new(status, "in our own words");
+            Err(match code {
+                429 | 503 => error.with_header(RETRY_AFTER, http::HeaderValue::from_static("120")),
+                _ => error,
+            })
+        }
+        let client = Application::new().route("/{code}", get(fail)).test_production_client();
+        for code in statuses {
+            let response = client.get(&format!("/{code}")).await;
+            assert_eq!(response.status().as_u16(), code);
+            assert!(
+                response.text().contains("in our own words"),
+                "{code}: {}",
+                response.text()
+            );
+            let retry = response.header("retry-after");
+            assert_eq!(retry.is_some(), code == 429 || code == 503, "{code}");
+        }
+    });
+}
+
+#[test]
+fn whole_sites_have_manners() {
+    covers!("http.middleware.common");
+    use demijohn_web::Common;
+    block_on(async {
+        let client = Application::new()
+            .with(Common::new().prepend_www().disallow_user_agent("BadBot"))
+            .allowed_hosts([".example.org"])
+            .slash_redirect(StatusCode::MOVED_PERMANENTLY)
+            .route("/x/", get(async || "ok"))
+            .test_client();
+        let ask = |target: &'static str| client.get(target).without_header("host");
+        let good = ask("http://www.example.org/x/").await;
+        assert_eq!((good.text(), good.header("content-length")), ("ok", Some("2")));
+        let bare = ask("http://example.org/x/?q=1").await;
+        assert_eq!(
+            (bare.status().as_u16(), bare.header("location")),
+            (301, Some("http://www.example.org/x/?q=1"))
+        );
+        assert_eq!(ask("http://www.example.org/x").await.header("location"), Some("/x/"));
+        assert_eq!(
+            ask("http://www.example.org/x/")
+                .header("user-agent", "a badbot/1.0")
+                .await
+                .status(),
+            403
+        );
+    });
+}
+
 mod log {
     //! The lines of the log, as text.
 

@@ -429,3 +429,30 @@ fn answers_that_no_cache_keeps() {
         assert_eq!(vary, ["cookie", "accept"]);
     });
 }
+
+#[test]
+fn conditions_are_weighed_before_the_work_is_done() {
+    covers!("http.decorator.condition");
+    use demijohn_web::conditional::Version;
+    block_on(async {
+        async fn known(request: &mut Request) -> Result<()> {
+            conditional::require(request, &Version::tagged("x"))
+        }
+        let client = Application::new()
+            .route(
+                "/",
+                get(async || -> &'static str { panic!("not wanted") })
+                    .put(async || -> &'static str { panic!("not wanted") })
+                    .before(known),
+            )
+            .route("/works", get(async || "works").before(known))
+            .test_client();
+        let same = client.get("/").header("if-none-match", "\"x\"").await;
+        assert_eq!((same.status().as_u16(), same.header("etag")), (304, Some("\"x\"")));
+        assert_eq!(client.put("/").header("if-match", "\"stale\"").await.status(), 412);
+        assert_eq!(
+            client.get("/works").header("if-none-match", "\"y\"").await.text(),
+            "works"
+        );
+    });
+}

@@ -114,7 +114,7 @@ fn a_database_that_is_busy_is_503_and_a_lookup_that_does_not_fit_is_400() {
         let client = App::new()
             .route("/busy", get(busy))
             .route("/lookup", get(lookup))
-            .test_client();
+            .test_production_client();
         let answer = client.get("/busy").await;
         assert_eq!(answer.status(), 503);
         assert!(!answer.text().contains("shop.rs"), "{}", answer.text());
