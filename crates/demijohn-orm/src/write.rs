@@ -196,13 +196,16 @@ impl<M: Model> Insert<M> {
 /// Adds what the metadata gives a new row, in the order of the columns, and checks the values.
 fn complete(meta: &'static ModelMeta, sets: Vec<(u16, Node)>) -> Result<Vec<(u16, Node)>> {
     let mut sets = sets;
+    // One moment for the whole row: what was created and changed at once says so.
+    let mut moment = None;
     for (index, field) in meta.fields.iter().enumerate() {
         let index = index as u16;
         if sets.iter().any(|(given, _)| *given == index) {
             continue;
         }
         if field.auto_now || field.auto_now_add {
-            sets.push((index, Node::param(now(field))));
+            let moment = *moment.get_or_insert_with(DateTime::now);
+            sets.push((index, Node::param(at(field, moment))));
         } else if let Some(default) = field.default {
             sets.push((index, Node::param(default())));
         }
@@ -214,22 +217,24 @@ fn complete(meta: &'static ModelMeta, sets: Vec<(u16, Node)>) -> Result<Vec<(u16
 
 /// Fields that every save sets to the current time.
 fn touch(meta: &'static ModelMeta, sets: &mut Vec<(u16, Node)>) {
+    let mut moment = None;
     for (index, field) in meta.fields.iter().enumerate() {
         let index = index as u16;
         if field.auto_now && !sets.iter().any(|(given, _)| *given == index) {
-            sets.push((index, Node::param(now(field))));
+            let moment = *moment.get_or_insert_with(DateTime::now);
+            sets.push((index, Node::param(at(field, moment))));
         }
     }
 }
 
-fn now(field: &FieldMeta) -> Value {
-    let now = DateTime::now();
-    let civil = || jiff::tz::TimeZone::UTC.to_datetime(now);
+/// A moment as the field keeps it.
+fn at(field: &FieldMeta, moment: DateTime) -> Value {
+    let civil = || jiff::tz::TimeZone::UTC.to_datetime(moment);
     match field.kind {
         Kind::Date => civil().date().to_value(),
         Kind::Time => civil().time().to_value(),
         Kind::NaiveDateTime => civil().to_value(),
-        _ => now.to_value(),
+        _ => moment.to_value(),
     }
 }
 

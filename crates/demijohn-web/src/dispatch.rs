@@ -8,7 +8,9 @@ use crate::route::Arm;
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+};
 use http::{Method, StatusCode};
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -152,14 +154,14 @@ impl Engine {
         if head > MAX_HEAD_BYTES {
             return Err(Error::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
-        let mut hosts = request.headers().get_all(HOST).iter();
-        let (first, second) = (hosts.next(), hosts.next());
-        let host = match (first, second) {
-            (Some(host), None) => host.to_str().unwrap_or_default(),
-            // `GET http://example.org/` carries its host in the target; HTTP/1.0 may have none.
-            (None, _) => request.host().unwrap_or_default(),
-            (Some(_), Some(_)) => return Err(Error::bad_request("the request names several hosts")),
-        };
+        if !framing_is_plain(request) {
+            // Where its body ends is a matter of opinion, and so is what comes after it.
+            return Err(
+                Error::bad_request("the length of the body is said in more than one way")
+                    .with_header(CONNECTION, HeaderValue::from_static("close")),
+            );
+        }
+        let host = named_host(request)?;
         match host_allowed(host, &self.options.allowed_hosts) {
             true => Ok(()),
             false if self.options.debug => Err(Error::bad_request(format!(
@@ -497,15 +499,69 @@ fn strip_body(response: &mut Response) {
     }
 }
 
+/// One length or one `chunked`: everything else is read in one way here and in another by a proxy before us.
+fn framing_is_plain(request: &Request) -> bool {
+    let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => lengths <= 1,
+        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// The one host that a request is for, empty where it names none.
+///
+/// `GET http://example.org/` carries it in the target, which counts even where a header says otherwise, so the two must agree.
+fn named_host(request: &Request) -> Result<&str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let header = match (hosts.next(), hosts.next()) {
+        (host, None) => host.map(|host| host.to_str().unwrap_or_default()),
+        (_, Some(_)) => return Err(Error::bad_request("the request names several hosts")),
+    };
+    let uri = request.uri();
+    let target = uri.authority().map(http::uri::Authority::as_str);
+    // `CONNECT example.org:80` has a host and no path; that is for proxies, as is `*` for everything but OPTIONS.
+    let for_proxies = (target.is_some() && uri.scheme().is_none()) || *request.method() == Method::CONNECT;
+    if for_proxies || (uri.path() == "*" && *request.method() != Method::OPTIONS) {
+        return Err(Error::bad_request("the target of the request is no path of this site"));
+    }
+    match (target, header) {
+        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => {
+            Err(Error::bad_request("the request names several hosts"))
+        }
+        (target, header) => Ok(target.or(header).unwrap_or_default()),
+    }
+}
+
+/// The name in `name`, `name:port`, `[::1]` or `[::1]:port`; `None` where a host is none of these.
+fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(inside) => {
+            let (address, after) = inside.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (&host[..address.len() + 2], after)
+        }
+        None => {
+            let name = host.split(':').next().unwrap_or_default();
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+            name.bytes().all(plain).then_some((name, &host[name.len()..]))?
+        }
+    };
+    let fits = match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+        None => port.is_empty(),
+    };
+    fits.then_some(name)
+}
+
 /// True for `example.org`, for `.example.org` with all its sub-domains, for `*`, and without a list for every host that is well-formed.
 fn host_allowed(host: &str, allowed: &[String]) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
-        _ => host,
-    };
+    let Some(name) = host_name(host) else { return false };
     let name = name.strip_suffix('.').unwrap_or(name);
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
-    if name.is_empty() || !name.bytes().all(plain) {
+    if name.is_empty() {
         return false;
     }
     let under = |domain: &str| {
@@ -583,11 +639,28 @@ mod tests {
             "badexample.net",
             "example.org.evil.com",
             "example.org:80:90",
+            "example.org:70000",
+            "example.org:http",
+            "user@example.org",
         ] {
             assert!(!host_allowed(host, &allowed), "{host}");
         }
         assert!(host_allowed("anything.example", &[]));
-        for host in ["lo\u{e9}calhost", "a/localhost", "a b"] {
+        for host in ["[::1]", "[::1]:8000", "localhost:"] {
+            assert!(host_allowed(host, &[]), "{host}");
+        }
+        for host in [
+            "lo\u{e9}calhost",
+            "a/localhost",
+            "a b",
+            "[",
+            "[::1",
+            "[::1]x",
+            "[zz]",
+            "::1",
+            ":::",
+            "a,b",
+        ] {
             assert!(!host_allowed(host, &[]), "{host}");
         }
     }

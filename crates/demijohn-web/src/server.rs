@@ -9,7 +9,7 @@ use crate::wire::Wire;
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -335,9 +335,13 @@ const MAX_HEAD_BYTES: usize = 32 << 10;
 async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop, head: Option<Duration>) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let (wire, back) = Wire::new(stream);
+    let busy = wire.busy();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let site = Arc::clone(&site);
+        let busy = busy.begin();
         async move {
+            let _busy = busy;
             let (head, body) = request.into_parts();
             let body = match http_body::Body::is_end_stream(&body) {
                 true => Body::empty(),
@@ -347,14 +351,13 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             Ok::<_, Infallible>(Engine::of(&site).answer(request).await)
         }
     });
-    let (wire, back) = Wire::new(stream);
     let result = {
         let mut http = http1::Builder::new();
-        http.pipeline_flush(true)
-            .max_buf_size(MAX_HEAD_BYTES)
+        // Not `pipeline_flush`: it keeps answers back while bytes of the client are left, and loses them when those are no HTTP.
+        http.max_buf_size(MAX_HEAD_BYTES)
             .timer(TokioTimer::new())
             .header_read_timeout(head);
-        let mut connection = pin!(http.serve_connection(wire, service));
+        let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
         let mut seat = stop.seat();
         let mut told = false;
         poll_fn(|cx| {
@@ -370,7 +373,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     if let Err(error) = &result {
         tracing::debug!("connection of {peer}: {error}");
     }
-    back.close(result.as_ref().err()).await;
+    back.close().await;
 }
 
 fn resolve(address: &str) -> Result<SocketAddr> {

@@ -1,21 +1,28 @@
-//! The connection as hyper sees it, and the answer to what is no HTTP.
-//!
-//! With `pipeline_flush`, hyper does not send its answer to a request that it cannot parse: the bytes that it could not
-//! parse are still in its buffer, which it takes for more requests to come. So the stream is taken back and answered here.
+//! The connection as hyper sees it: where a client's end of sending is not yet the end of the conversation, and where
+//! closing lets the last answer arrive.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use std::io::{Error, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+
+/// How long a handler goes on when its client sends no more.
+///
+/// A client that left and one that only closed its sending side (`printf .. | nc`) look the same. Answers that are ready
+/// within this time reach the second kind; the handlers of the first are not kept running for nobody.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How much of a body that nobody reads is taken in after the last answer.
+const MAX_DRAINED_BYTES: usize = 16 << 20;
 
 /// A stream that is put back when hyper drops it.
 pub(crate) struct Wire {
-    stream: Option<TokioIo<TcpStream>>,
+    stream: Option<TcpStream>,
+    busy: Busy,
+    ended: Option<Pin<Box<tokio::time::Sleep>>>,
     back: Arc<Mutex<Option<TcpStream>>>,
 }
 
@@ -26,13 +33,20 @@ impl Wire {
     pub(crate) fn new(stream: TcpStream) -> (Wire, Back) {
         let back = Arc::default();
         let wire = Wire {
-            stream: Some(TokioIo::new(stream)),
+            stream: Some(stream),
+            busy: Busy::default(),
+            ended: None,
             back: Arc::clone(&back),
         };
         (wire, Back(back))
     }
 
-    fn stream(&mut self) -> Result<Pin<&mut TokioIo<TcpStream>>, Error> {
+    /// Knows of requests that are being answered.
+    pub(crate) fn busy(&self) -> Busy {
+        self.busy.clone()
+    }
+
+    fn stream(&mut self) -> Result<Pin<&mut TcpStream>, Error> {
         match &mut self.stream {
             Some(stream) => Ok(Pin::new(stream)),
             None => Err(std::io::ErrorKind::NotConnected.into()),
@@ -40,20 +54,53 @@ impl Wire {
     }
 }
 
+/// How many requests of a connection are being answered.
+#[derive(Clone, Default)]
+pub(crate) struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    /// One more, until it is dropped.
+    pub(crate) fn begin(&self) -> Answering {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Answering(Arc::clone(&self.0))
+    }
+}
+
+/// A request that is being answered.
+pub(crate) struct Answering(Arc<AtomicUsize>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
-        let stream = self.stream.take().map(TokioIo::into_inner);
+        let stream = self.stream.take();
         *self.back.lock().unwrap_or_else(PoisonError::into_inner) = stream;
     }
 }
 
-impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<Result<(), Error>> {
-        self.stream()?.poll_read(cx, buf)
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        if self.ended.is_none() {
+            let had = buf.filled().len();
+            ready!(self.stream()?.poll_read(cx, buf))?;
+            if buf.filled().len() > had {
+                return Poll::Ready(Ok(()));
+            }
+            self.ended = Some(Box::pin(tokio::time::sleep(PATIENCE)));
+        }
+        let busy = self.busy.0.load(Ordering::Relaxed) > 0;
+        match &mut self.ended {
+            Some(patience) if busy => patience.as_mut().poll(cx).map(Ok),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
-impl Write for Wire {
+impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
         self.stream()?.poll_write(cx, buf)
     }
@@ -62,13 +109,13 @@ impl Write for Wire {
         self.stream()?.poll_flush(cx)
     }
 
-    /// Closing is for [`Back`], which may have something to say before.
+    /// Closing is for [`Back`].
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.stream()?.poll_flush(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(Write::is_write_vectored)
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_write_vectored(
@@ -81,30 +128,21 @@ impl Write for Wire {
 }
 
 impl Back {
-    /// Closes the connection, after telling a client that sent no request so.
-    pub(crate) async fn close(self, error: Option<&hyper::Error>) {
+    /// Closes the connection.
+    pub(crate) async fn close(self) {
         let Some(mut stream) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
-        let answer = error.filter(|error| error.is_parse()).map(|error| {
-            let status = match error.is_parse_too_large() {
-                true if error.to_string().contains("URI") => "414 URI Too Long",
-                true => "431 Request Header Fields Too Large",
-                false => "400 Bad Request",
-            };
-            format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        });
         let closing = async {
-            if let Some(answer) = answer {
-                stream.write_all(answer.as_bytes()).await?;
-            }
             stream.shutdown().await?;
             // What the client still sends (the body that nobody read) is taken in, or its system would throw our answer
             // away with the connection. Only so much, and only for so long.
-            let mut rest = [0; 4096];
-            for _ in 0..64 {
-                if stream.read(&mut rest).await? == 0 {
-                    break;
+            let mut rest = vec![0; 64 << 10];
+            let mut left = MAX_DRAINED_BYTES;
+            while left > 0 {
+                match stream.read(&mut rest).await? {
+                    0 => break,
+                    n => left = left.saturating_sub(n),
                 }
             }
             Ok::<(), Error>(())

@@ -320,3 +320,85 @@ fn a_client_that_goes_away_ends_its_handler() {
         .recv_timeout(Duration::from_secs(10))
         .expect("the handler was dropped");
 }
+
+/// The status lines of all answers.
+fn statuses(talk: &str) -> Vec<&str> {
+    talk.match_indices("HTTP/1.1 ")
+        .map(|(at, _)| &talk[at + 9..at + 12])
+        .collect()
+}
+
+#[test]
+fn what_follows_a_request_does_not_take_its_answer_away() {
+    let running = Running::new(app(), 1);
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(
+        statuses(&running.talk(&format!("{request}no HTTP\r\n\r\n"))),
+        ["200", "400"]
+    );
+    let many = format!(
+        "{}GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        request.repeat(40)
+    );
+    assert_eq!(statuses(&running.talk(&many)), ["200"; 41]);
+    // Bodies whose chunks are none.
+    for body in [
+        "zz\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\nx\r\n",
+    ] {
+        let head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(statuses(&running.talk(&format!("{head}{body}"))), ["400"], "{body}");
+    }
+    assert_eq!(statuses(&running.get("/")), ["200"]);
+}
+
+#[test]
+fn a_client_that_has_said_all_is_answered() {
+    let running = Running::new(app(), 1);
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\nslow"), "{answer}");
+}
+
+#[test]
+fn a_request_has_one_target_one_host_and_one_length() {
+    let running = Running::new(app(), 1);
+    let status = |head: &str| {
+        let talk = running.talk(&format!("{head}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+        statuses(&talk).join(" ")
+    };
+    assert!(status("GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\nConnection: close").starts_with("200"));
+    for head in [
+        // Another host in the target than in the header, and a user in it.
+        "GET http://evil.example/ HTTP/1.1\r\nHost: localhost",
+        "GET http://user@localhost/ HTTP/1.1\r\nHost: localhost",
+        "GET / HTTP/1.1\r\nHost: localhost:70000",
+        "GET / HTTP/1.1\r\nHost: [::1",
+        // For proxies.
+        "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost",
+        "GET localhost HTTP/1.1\r\nHost: localhost",
+        "GET * HTTP/1.1\r\nHost: localhost",
+    ] {
+        assert!(
+            status(&format!("{head}\r\nConnection: close")).starts_with("400"),
+            "{head}"
+        );
+    }
+    // Nothing after these is read as a request.
+    for framing in [
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    ] {
+        let head = format!("POST /no-such HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        let talk = running.talk(&format!("{head}GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(statuses(&talk).len(), 1, "{framing}: {talk}");
+    }
+}

@@ -87,10 +87,22 @@ fn registration_wants_all_three_fields() {
 #[test]
 fn any_password_that_is_not_empty_is_taken() {
     let site = Site::new();
-    for (name, password) in [("a", "password"), ("b", "password123"), ("c", "x"), ("d", "pä💥 ")] {
+    for (name, password) in [
+        ("a", "password"),
+        ("b", "password123"),
+        ("c", "x"),
+        ("d", "pä💥 "),
+        ("e", "   "),
+        ("f", "a\0b"),
+    ] {
         let token = site.register_with(name, password);
         assert!(!token.is_empty());
         assert_eq!(site.login(&format!("{name}@example.com"), password).status, 200);
+        assert_eq!(
+            site.login(&format!("{name}@example.com"), &format!("{password} "))
+                .status,
+            401
+        );
     }
 }
 
@@ -452,7 +464,14 @@ fn the_author_changes_an_article() {
     assert_eq!(article["title"], before["title"]);
     assert_eq!(article["tagList"], json!(["one", "two"]));
     assert_eq!(article["createdAt"], before["createdAt"]);
-    assert!(article["updatedAt"].as_str() >= before["updatedAt"].as_str());
+    assert_eq!(before["updatedAt"], before["createdAt"]);
+    let mut last = before["updatedAt"].clone();
+    for n in 0..5 {
+        let article = change(json!({"body": n.to_string()})).json["article"].clone();
+        assert!(article["updatedAt"].as_str() > last.as_str(), "{article} after {last}");
+        last = article["updatedAt"].clone();
+    }
+    change(json!({"body": "Another body"}));
 
     assert_eq!(change(json!({})).json["article"]["body"], "Another body");
     let tags = change(json!({"tagList": ["three", "one"]}));
@@ -1044,6 +1063,14 @@ fn any_origin_may_call() {
         assert!(
             headers.contains("authorization") && headers.contains("content-type"),
             "{headers}"
+        );
+        // Whoever asks without naming a method is told the same.
+        let plain = site.send("OPTIONS", path, &[origin], "");
+        assert!([200, 204].contains(&plain.status), "{path}: {plain:?}");
+        assert!(
+            plain
+                .header("access-control-allow-methods")
+                .is_some_and(|m| m.contains(method))
         );
     }
 }

@@ -10,6 +10,7 @@ use demijohn::web::{Parameter, Place, Rejection};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::time::Duration;
 
 const TITLE_CHARS: usize = 255;
 const DESCRIPTION_CHARS: usize = 10_000;
@@ -135,8 +136,11 @@ pub(crate) async fn change(Path(slug): Path<String>, Token(viewer): Token, input
         _ => article.slug.clone(),
     };
     let a = Article::fields();
+    // Later than before also in the milliseconds that clients see, however soon the change follows the last one.
+    let later = article.updated_at.checked_add(Duration::from_millis(1));
+    let updated_at = DateTime::now().max(later.unwrap_or(article.updated_at));
     loop {
-        let mut sets = vec![a.slug.set(slug.as_str()), a.updated_at.set(DateTime::now())];
+        let mut sets = vec![a.slug.set(slug.as_str()), a.updated_at.set(updated_at)];
         sets.extend(title.as_deref().map(|title| a.title.set(title)));
         sets.extend(description.as_deref().map(|description| a.description.set(description)));
         sets.extend(body.as_deref().map(|body| a.body.set(body)));

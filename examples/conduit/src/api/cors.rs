@@ -2,7 +2,7 @@
 
 use demijohn::prelude::*;
 use demijohn::web::Body;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// Lets pages of any origin call the API and read its answers.
 ///
@@ -17,16 +17,21 @@ pub(crate) async fn open(request: &mut Request, next: Next<'_>) -> Response {
         true => preflight(),
         false => next.run(request).await,
     };
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if request.method() == Method::OPTIONS {
+        allow(headers);
+    }
     response
 }
 
 fn preflight() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
+    response
+}
+
+fn allow(headers: &mut HeaderMap) {
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS"),
@@ -36,5 +41,4 @@ fn preflight() -> Response {
         HeaderValue::from_static("Authorization, Content-Type, X-Requested-With"),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    response
 }

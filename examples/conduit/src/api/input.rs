@@ -70,6 +70,26 @@ impl Fields {
         }
     }
 
+    /// A password: any text that is not empty, spaces and all. It is hashed and never shown, so nothing in it can do harm.
+    pub(crate) fn password(&mut self, name: &'static str) -> Option<String> {
+        /// Far beyond what anybody types; longer ones would only make the hash slower.
+        const MOST_BYTES: usize = 4096;
+        Some(match self.map.remove(name)? {
+            Value::String(text) if text.len() > MOST_BYTES => self.fault(name, "is too long"),
+            Value::String(text) if !text.is_empty() => text,
+            Value::String(_) | Value::Null => self.fault(name, BLANK),
+            _ => self.fault(name, "must be a text"),
+        })
+    }
+
+    /// The same, where there must be one.
+    pub(crate) fn required_password(&mut self, name: &'static str) -> String {
+        match self.password(name) {
+            Some(password) => password,
+            None => self.fault(name, BLANK),
+        }
+    }
+
     /// A text that may be left out, but not emptied.
     pub(crate) fn changed(&mut self, name: &'static str, max_chars: usize) -> Option<String> {
         match self.map.remove(name)? {

@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 const EMAIL_CHARS: usize = 254;
 const NAME_CHARS: usize = 100;
-/// Longer ones would only make the hash slower.
-const PASSWORD_CHARS: usize = 1000;
 const ABOUT_CHARS: usize = 10_000;
 
 pub(crate) async fn register(
@@ -22,7 +20,7 @@ pub(crate) async fn register(
     let mut fields = input.object("user")?;
     let username = fields.required("username", NAME_CHARS);
     let email = fields.required("email", EMAIL_CHARS);
-    let password = fields.required("password", PASSWORD_CHARS);
+    let password = fields.required_password("password");
     fields.finish()?;
 
     // Before the hash, which is slow on purpose, and again after it, where the database decides.
@@ -51,7 +49,7 @@ pub(crate) async fn login(
 ) -> Result<Value> {
     let mut fields = input.object("user")?;
     let email = fields.required("email", EMAIL_CHARS);
-    let password = fields.required("password", PASSWORD_CHARS);
+    let password = fields.required_password("password");
     fields.finish()?;
 
     let user = User::objects().filter(|u| u.email.eq(email)).first(&db).await?;
@@ -76,7 +74,7 @@ pub(crate) async fn change(
     let mut fields = input.object("user")?;
     let username = fields.changed("username", NAME_CHARS);
     let email = fields.changed("email", EMAIL_CHARS);
-    let password = fields.changed("password", PASSWORD_CHARS);
+    let password = fields.password("password");
     let bio = fields.clearable("bio", ABOUT_CHARS);
     let image = fields.clearable("image", ABOUT_CHARS);
     fields.finish()?;
