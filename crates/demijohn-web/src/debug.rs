@@ -62,6 +62,14 @@ fn failure(html: &mut String, error: &Error) {
         let _ = write!(html, "<p><code>{}</code></p>", escape(error.type_name()));
     }
     let _ = write!(html, "<pre>{}</pre>", escape(&error.to_string()));
+    #[cfg(feature = "template")]
+    if let Some(cause) = error.downcast_ref::<demijohn_template::Error>() {
+        let _ = write!(
+            html,
+            "<h2>In the template</h2><pre>{}</pre>",
+            escape(&format!("{cause:#}"))
+        );
+    }
     let at = error.location();
     let _ = write!(html, "<h2>At {}:{}</h2>", escape(at.file()), at.line());
     excerpt(html, at.file(), at.line());

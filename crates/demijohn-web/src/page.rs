@@ -87,8 +87,9 @@ pub fn render_text(request: &Request, template: &str, context: impl Context) -> 
     let engine = request.provided::<Arc<Engine>>()?;
     let _here = Here::enter(request);
     engine.render(template, context).map_err(|error| {
-        if let Some(excerpt) = error.excerpt() {
-            tracing::error!(target: "demijohn::template", "{}\n{excerpt}", error.message());
+        // A record of the log is one line, so the excerpt is several.
+        for line in error.excerpt().iter().flat_map(|excerpt| excerpt.lines()) {
+            tracing::error!(target: "demijohn::template", "{line}");
         }
         Error::from(error)
     })

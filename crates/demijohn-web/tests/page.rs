@@ -132,6 +132,25 @@ fn a_failing_template_is_a_500_that_says_nothing_to_the_client() {
 }
 
 #[test]
+fn the_developers_page_shows_the_line() {
+    let app = Application::new()
+        .templates(Folder::embedded(&[("a.html", "<p>\n{{ titel | upper }}</p>")]))
+        .route("/a", get(async || render("a.html", ())));
+    let ready = app
+        .build(Sources::none().var("DEBUG", "true"))
+        .unwrap_or_else(|findings| panic!("{findings:?}"));
+    block_on(async {
+        let answer = ready.test_client().get("/a").header("accept", "text/html").await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(
+            answer.text().contains("a.html:2") && answer.text().contains("2 | {{ titel | upper }}"),
+            "{}",
+            answer.text()
+        );
+    });
+}
+
+#[test]
 fn check_finds_templates_that_are_not_there_and_names_that_nobody_hands_over() {
     let found = findings(Application::new().mount("/blog", blog(&[("blog/indx.html", "")])));
     assert_eq!(found.len(), 1, "{found:?}");

@@ -1,7 +1,7 @@
 //! Conduit: a small blogging site. The public RealWorld API under `/api`, and pages to read it by.
 //!
-//! It is the showcase of Demijohn, so it is written as a site of yours would be: models in [`models`], one blueprint per
-//! area ([`api`], [`pages`]), and one function that puts them together.
+//! It is the showcase of Demijohn, so it is written as a site of yours would be: models in [`mod@models`], one blueprint per
+//! area ([`mod@api`], [`pages`]), and one function that puts them together.
 
 pub mod api;
 pub mod models;

@@ -2,8 +2,8 @@
 //!
 //! Where it asks for less than Demijohn gives by itself, the difference is named here:
 //!
-//! - any password that is not empty is taken ([`crate::passwords`]);
-//! - every origin may call ([`cors`]), as the API has no cookies to abuse;
+//! - any password that is not empty is taken (`passwords.rs`);
+//! - every origin may call (`cors.rs`), as the API has no cookies to abuse;
 //! - e-mail addresses are compared as written and are not checked for their form.
 
 mod articles;
