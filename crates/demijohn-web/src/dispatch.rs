@@ -309,7 +309,7 @@ impl Engine {
         }
         if let Some(status) = self.options.slash_redirect {
             // `//host` as a target would lead to another site.
-            if !path.ends_with('/') && !path.contains("//") && !path.contains('\\') {
+            if path.starts_with('/') && !path.ends_with('/') && !path.contains("//") && !path.contains('\\') {
                 let with_slash = format!("{path}/");
                 if let Found::Route { .. } = self.find(method, &with_slash, None) {
                     let keeps_method =
