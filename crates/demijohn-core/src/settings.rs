@@ -140,6 +140,12 @@ pub const WORKERS: Key<u16> = Key::new(
     "0",
     "runtimes that serve, each on a thread of its own; 0 is one per core in production and one in development",
 );
+/// Whether processes share the port.
+pub const REUSE_PORT: Key<bool> = Key::new(
+    "REUSE_PORT",
+    "false",
+    "share the port with a process that does the same, so that a new one serves before the old one is stopped",
+);
 /// The largest body.
 pub const MAX_BODY_BYTES: Key<usize> = Key::new(
     "MAX_BODY_BYTES",
@@ -235,6 +241,7 @@ impl Settings {
         settings.declare(&ALLOWED_HOSTS);
         settings.declare(&BIND);
         settings.declare(&WORKERS);
+        settings.declare(&REUSE_PORT);
         settings.declare(&MAX_BODY_BYTES);
         settings.declare(&SILENCED_CHECKS);
         settings

@@ -2,7 +2,8 @@
 
 use crate::routes::{Listed, Routes};
 use crate::server::{Serve, Stop, ended};
-use demijohn_core::command::{Arg, Command, builder, value_parser};
+use demijohn_core::command::{Arg, ArgAction, Command, builder, value_parser};
+use demijohn_core::settings::REUSE_PORT;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -22,13 +23,21 @@ pub(crate) fn serve() -> Command {
                 .value_parser(value_parser!(u16))
                 .help("runtimes, one thread each; 0 means one per core (the setting WORKERS)"),
         )
+        .arg(
+            Arg::new("reuse-port")
+                .long("reuse-port")
+                .action(ArgAction::SetTrue)
+                .help("share the port with a process that does the same, for restarts without a gap (the setting REUSE_PORT)"),
+        )
         .option_is_setting("bind", "BIND")
         .option_is_setting("workers", "WORKERS")
         .run(async |call| {
             let settings = call.settings();
-            let bound = Serve::on(settings.bind().to_string())
-                .workers(settings.workers())
-                .bind()?;
+            let mut serve = Serve::on(settings.bind().to_string()).workers(settings.workers());
+            if call.flag("reuse-port") || settings.get(REUSE_PORT.name())? {
+                serve = serve.reuse_port();
+            }
+            let bound = serve.bind()?;
             // First of all lines, as programs wait for it to learn the port.
             writeln!(call.out(), "http://{}/", shown(bound.address()))?;
             call.out().flush()?;

@@ -8,6 +8,7 @@ use crate::dispatch::Engine;
 use crate::wire::Wire;
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -28,6 +29,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Serve {
     address: String,
     workers: usize,
+    joins: bool,
     limits: Limits,
 }
 
@@ -44,6 +46,7 @@ impl Serve {
         Serve {
             address: address.into(),
             workers: 1,
+            joins: false,
             limits: Limits {
                 grace: Duration::from_secs(30),
                 head: Some(Duration::from_secs(10)),
@@ -58,6 +61,14 @@ impl Serve {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
+        self
+    }
+
+    /// Shares the port with a process that shares it too, so that the next one serves before the last one ends. Without it a
+    /// port that is taken is an error. (Both must belong to the same user; where the system cannot do it, nothing changes.)
+    #[must_use]
+    pub fn reuse_port(mut self) -> Serve {
+        self.joins = true;
         self
     }
 
@@ -84,14 +95,16 @@ impl Serve {
         let Serve {
             address,
             workers,
+            joins,
             limits,
         } = self;
         let wanted = resolve(&address)?;
-        if workers > 1 && wanted.port() != 0 {
+        let shared = workers > 1 || joins;
+        if workers > 1 && !joins && wanted.port() != 0 {
             // A shared port hides that another program is on it, so look first.
             drop(listen(wanted, false).map_err(|error| explain(error, &address))?);
         }
-        let first = listen(wanted, workers > 1).map_err(|error| explain(error, &address))?;
+        let first = listen(wanted, shared).map_err(|error| explain(error, &address))?;
         // With port 0 the others take the port that the first was given.
         let bound = first.local_addr()?;
         let mut listeners = vec![first];
@@ -321,34 +334,58 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limit
             while connections.try_join_next().is_some() {}
         }
     }
-    drop(listener);
+    // Those that the kernel has accepted for us would be reset with the listener.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, peer)) = listener.accept() {
+            if let Ok(stream) = nonblocking(stream) {
+                connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
+            }
+        }
+    }
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, finished).await.is_err() {
         tracing::warn!("requests still running after {} s are cut off", limits.grace.as_secs());
     }
 }
 
+fn nonblocking(stream: std::net::TcpStream) -> std::io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
 /// hyper gives up on a head somewhere beyond this; the dispatch holds what it let through to the same limit. Of headers it
 /// takes 100.
 const MAX_HEAD_BYTES: usize = 32 << 10;
+
+/// How long a connection without a request stays open after the end began. A client may be sending its next request at this
+/// moment: it is answered, and told that it was the last.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop, head: Option<Duration>) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let (wire, back) = Wire::new(stream);
     let busy = wire.busy();
+    let ending = stop.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let site = Arc::clone(&site);
-        let busy = busy.begin();
+        let answering = busy.begin();
+        let stop = ending.clone();
         async move {
-            let _busy = busy;
+            let _answering = answering;
             let (head, body) = request.into_parts();
             let body = match http_body::Body::is_end_stream(&body) {
                 true => Body::empty(),
                 false => Body::stream(body),
             };
             let request = Request::new(head, body, Arc::clone(&site), Some(peer));
-            Ok::<_, Infallible>(Engine::of(&site).answer(request).await)
+            let mut response = Engine::of(&site).answer(request).await;
+            if stop.begun() {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let result = {
@@ -359,12 +396,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             .header_read_timeout(head);
         let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
         let mut seat = stop.seat();
+        let mut farewell = None;
         let mut told = false;
         poll_fn(|cx| {
             seat.take(cx.waker());
             if !told && stop.begun() {
-                told = true;
-                connection.as_mut().graceful_shutdown();
+                let farewell = farewell.get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
+                if farewell.as_mut().poll(cx).is_ready() {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             connection.as_mut().poll(cx)
         })

@@ -19,12 +19,12 @@ struct Running {
 
 impl Running {
     fn new(app: Application, workers: usize) -> Running {
+        Running::on(Serve::on("127.0.0.1:0").workers(workers), app)
+    }
+
+    fn on(serve: Serve, app: Application) -> Running {
         let ready = app.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
-        let bound = Serve::on("127.0.0.1:0")
-            .workers(workers)
-            .grace(Duration::from_secs(5))
-            .bind()
-            .unwrap();
+        let bound = serve.grace(Duration::from_secs(5)).bind().unwrap();
         let address = bound.address();
         let stop = Stop::new();
         let handle = stop.clone();
@@ -401,4 +401,58 @@ fn a_request_has_one_target_one_host_and_one_length() {
         let talk = running.talk(&format!("{head}GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(statuses(&talk).len(), 1, "{framing}: {talk}");
     }
+}
+
+#[test]
+fn a_request_on_an_open_connection_is_answered_while_the_server_ends() {
+    let running = Running::new(app(), 1);
+    let mut stream = running.connect();
+    let mut ask = || {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = [0; 1024];
+        let n = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..n]).into_owned()
+    };
+    assert!(!ask().contains("connection: close"));
+    running.stop.begin();
+    let last = ask();
+    assert!(
+        last.starts_with("HTTP/1.1 200") && last.contains("connection: close"),
+        "{last}"
+    );
+    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_new_server_takes_over_without_a_failed_request() {
+    let mut old = Running::on(Serve::on("127.0.0.1:0").workers(2).reuse_port(), app());
+    let address = old.address;
+    let taken = Serve::on(address.to_string())
+        .workers(2)
+        .bind()
+        .err()
+        .map(|e| e.to_string());
+    assert!(taken.is_some_and(|why| why.contains("another program listens there")));
+    let new = Running::on(Serve::on(address.to_string()).workers(2).reuse_port(), app());
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(move || {
+                for _ in 0..250 {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream
+                        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                        .unwrap();
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer).unwrap();
+                    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                }
+            })
+        })
+        .collect();
+    old.end();
+    for client in clients {
+        client.join().unwrap();
+    }
+    drop(new);
 }
