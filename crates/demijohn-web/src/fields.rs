@@ -89,7 +89,7 @@ impl serde_core::de::Error for Wrong {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Wrong {
             path: Vec::new(),
-            message: message.to_string(),
+            message: in_plain_words(message.to_string()),
         }
     }
 
@@ -116,6 +116,28 @@ impl serde_core::de::Error for Wrong {
             message: "is given more than once".into(),
         }
     }
+}
+
+/// serde's own messages name types of the program and repeat the value; a client is told what to send instead.
+fn in_plain_words(message: String) -> String {
+    let Some((wrong, expected)) = message.rsplit_once(", expected ") else {
+        return message;
+    };
+    let of_serde = ["invalid type: ", "invalid value: ", "invalid length "];
+    if !of_serde.iter().any(|start| wrong.starts_with(start)) {
+        return message;
+    }
+    let is = |starts: &[&str]| starts.iter().any(|start| expected.starts_with(start));
+    let what = match expected {
+        "a boolean" => "true or false",
+        "f32" | "f64" => "a number",
+        _ if is(&["tuple", "a sequence", "a tuple", "fewer elements", "an array"]) => "a list of the right length",
+        _ if is(&["struct", "newtype struct", "a map", "map"]) => "an object",
+        _ if is(&["enum", "unit variant", "newtype variant", "variant"]) => "one of the known variants",
+        _ if expected.starts_with(['i', 'u']) && expected[1..].bytes().all(|b| b.is_ascii_digit()) => "a whole number",
+        other => other,
+    };
+    format!("must be {what}")
 }
 
 impl<'a> Field<'a> {
@@ -185,7 +207,7 @@ macro_rules! numbers {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
             match &self.node {
                 Node::StandIn => visitor.$visit(<$type>::default()),
-                Node::Json(value) => value.$method(visitor).map_err(Wrong::custom),
+                Node::Json(value) => value.$method(visitor).map_err(|_| Wrong::custom($what)),
                 _ => match self.text()?.trim().parse::<$type>() {
                     Ok(number) => visitor.$visit(number),
                     Err(_) => Err(Wrong::custom($what)),
@@ -557,10 +579,12 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "body.items.0.price: invalid value: integer `300`, expected u8",
+                "body.items.0.price: must be a whole number from 0 to 255",
                 "body.items.1.name: is missing",
-                "body.note: invalid type: integer `7`, expected a string",
+                "body.note: must be a string",
             ]
         );
+        let whole = from_json::<Order>(&serde_json::json!([1])).unwrap_err();
+        assert!(!whole[0].to_string().contains("Order"), "{whole:?}");
     }
 }

@@ -100,7 +100,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
     {
         crate::fields::from_json::<T>(&value)?;
     }
-    Err(fault(error.to_string()))
+    Err(fault(match error.is_data() {
+        // serde's words name types of the program.
+        true => format!(
+            "is not what is expected at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+        false => error.to_string(),
+    }))
 }
 
 /// Levels of lists and objects inside each other. serde_json has the same limit, but not for what the type ignores.
