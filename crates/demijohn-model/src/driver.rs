@@ -136,6 +136,11 @@ impl Drivers {
                 } else {
                     known.join(", ")
                 };
+                if !url.contains(':') {
+                    return Err(crate::Error::usage(format!(
+                        "DATABASE_URL names no engine; write it as `engine://place` (enabled engines: {known})"
+                    )));
+                }
                 Err(crate::Error::usage(format!(
                     "DATABASE_URL: no driver for `{scheme}:` (enabled: {known}); enable the feature of that engine"
                 )))

@@ -28,9 +28,7 @@ pub(crate) fn of_statement(error: rusqlite::Error, sql: &str, location: &Locatio
         ErrorCode::ReadOnly => Error::disconnected(read_only(location)),
         ErrorCode::CannotOpen => Error::disconnected(cannot_open(location, &message)),
         ErrorCode::NotADatabase => Error::disconnected(not_a_database(location)),
-        ErrorCode::DatabaseCorrupt => {
-            Error::disconnected(format!("{location} is damaged ({message}); restore it from a backup"))
-        }
+        ErrorCode::DatabaseCorrupt => Error::disconnected(damaged(location, &message)),
         ErrorCode::SystemIoFailure => Error::disconnected(format!("{location} cannot be read or written: {message}")),
         _ => match message.strip_prefix("no such table: ") {
             Some(table) => Error::sql(
@@ -42,11 +40,16 @@ pub(crate) fn of_statement(error: rusqlite::Error, sql: &str, location: &Locatio
     }
 }
 
+fn damaged(location: &Location, message: &str) -> String {
+    format!("{location} is damaged ({message}); restore it from a backup, or set DATABASE_URL to another file")
+}
+
 /// Why a database did not open.
 pub(crate) fn of_opening(error: rusqlite::Error, location: &Location) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::CannotOpen) => Error::disconnected(cannot_open(location, &error.to_string())),
         Some(ErrorCode::NotADatabase) => Error::disconnected(not_a_database(location)),
+        Some(ErrorCode::DatabaseCorrupt) => Error::disconnected(damaged(location, &error.to_string())),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::busy(format!(
             "{location} is locked by another process; stop that process, or try again"
         )),

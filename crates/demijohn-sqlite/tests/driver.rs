@@ -387,6 +387,21 @@ fn what_cannot_be_opened_says_why_and_what_to_do() {
     )
     .unwrap();
     assert!(refused(&at("text")).contains("is not a SQLite database"));
+    // A file that was cut off.
+    block_on(async {
+        let (whole, db) = file().await;
+        db.run(add("a")).await.unwrap();
+        drop(db);
+        let mut bytes = std::fs::read(whole.path().join("site.db")).unwrap();
+        bytes.truncate(bytes.len() - 1000);
+        bytes[100..200].fill(0xff);
+        std::fs::write(folder.path().join("cut"), bytes).unwrap();
+    });
+    let damaged = refused(&at("cut"));
+    assert!(
+        damaged.contains("is damaged") && damaged.contains("restore it"),
+        "{damaged}"
+    );
     assert!(refused(&at("text/site.db")).contains("is not a folder"));
     assert!(refused(&at("absent.db?mode=ro")).contains("does not exist"));
     assert!(!folder.path().join("absent.db").exists());

@@ -189,4 +189,6 @@ fn an_unknown_engine_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = fails(program(folder.path()).env("DATABASE_URL", "oracle://db"));
     assert!(said.contains("oracle"), "{said}");
+    let said = fails(program(folder.path()).env("DATABASE_URL", "site.db"));
+    assert!(said.contains("names no engine") && said.contains("sqlite"), "{said}");
 }
