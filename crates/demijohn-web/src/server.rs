@@ -8,7 +8,7 @@ use crate::dispatch::Engine;
 use crate::wire::Wire;
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -373,7 +373,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
         let stop = ending.clone();
         async move {
             let _answering = answering;
-            let (head, body) = request.into_parts();
+            let (mut head, body) = request.into_parts();
+            drop_ambiguous(&mut head.headers);
             let body = match http_body::Body::is_end_stream(&body) {
                 true => Body::empty(),
                 false => Body::stream(body),
@@ -415,6 +416,18 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
         tracing::debug!("connection of {peer}: {error}");
     }
     back.close().await;
+}
+
+/// Drops headers with `_` in their names. A proxy that sets or removes `X-User` lets `X_User` pass, and much software takes
+/// the two for one.
+fn drop_ambiguous(headers: &mut HeaderMap) {
+    let is_ambiguous = |name: &&HeaderName| name.as_str().contains('_');
+    if headers.keys().any(|name| is_ambiguous(&name)) {
+        let names: Vec<HeaderName> = headers.keys().filter(is_ambiguous).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
 }
 
 fn resolve(address: &str) -> Result<SocketAddr> {

@@ -456,3 +456,15 @@ fn a_new_server_takes_over_without_a_failed_request() {
     }
     drop(new);
 }
+
+#[test]
+fn headers_that_pass_for_others_are_dropped() {
+    let names = async |headers: http::HeaderMap| {
+        let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+        names.join(" ")
+    };
+    let running = Running::new(Application::new().route("/", get(names)), 1);
+    let answer =
+        running.talk("GET / HTTP/1.1\r\nHost: localhost\r\nX_User: root\r\nX-User: me\r\nConnection: close\r\n\r\n");
+    assert!(answer.contains("x-user") && !answer.contains("x_user"), "{answer}");
+}
