@@ -379,7 +379,7 @@ pub(crate) struct UnitBuilder {
 
 /// A query that was compiled as the last step.
 struct Last {
-    query: Query,
+    query: Box<Query>,
     /// Asked only when another query follows.
     verbatim: Option<bool>,
 }
@@ -396,24 +396,24 @@ impl UnitBuilder {
 
     /// Compiles a statement and gives the number of its step.
     pub(crate) fn statement(&mut self, statement: Statement) -> Result<usize> {
-        if let Statement::Select(query) = &statement
-            && let (Some(last), Some(step)) = (&mut self.last, self.steps.last())
+        let step = demijohn_sql::compile(&statement, self.dialect)?;
+        self.last = None;
+        Ok(push_step(&mut self.steps, step))
+    }
+
+    /// Compiles a query, or takes the text of the one before when it is of the same shape.
+    pub(crate) fn query(&mut self, query: Box<Query>) -> Result<usize> {
+        if let (Some(last), Some(step)) = (&mut self.last, self.steps.last())
             && *last
                 .verbatim
                 .get_or_insert_with(|| shape::is_verbatim(&last.query, step))
-            && let Some(params) = shape::params_if_alike(&last.query, query)
+            && let Some(params) = shape::params_if_alike(&last.query, &query)
         {
-            let step = Step {
-                sql: step.sql.clone(),
-                params,
-            };
-            return Ok(push_step(&mut self.steps, step));
+            let sql = step.sql.clone();
+            return Ok(push_step(&mut self.steps, Step { sql, params }));
         }
-        let step = demijohn_sql::compile(&statement, self.dialect)?;
-        self.last = match statement {
-            Statement::Select(query) => Some(Last { query, verbatim: None }),
-            _ => None,
-        };
+        let step = demijohn_sql::compile_query(&query, self.dialect)?;
+        self.last = Some(Last { query, verbatim: None });
         Ok(push_step(&mut self.steps, step))
     }
 

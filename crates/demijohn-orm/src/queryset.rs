@@ -360,7 +360,7 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         }
         query.fed_by = feed;
         let ahead = usize::from(feed.is_some());
-        let step = unit.statement(Statement::Select(*query))?;
+        let step = unit.query(query)?;
         let mut children = Vec::with_capacity(loading.len());
         for loading in &loading {
             let feed = Feed {

@@ -26,9 +26,19 @@ mod writer;
 
 use demijohn_model::Result;
 use demijohn_model::driver::{Dialect, Step};
-use demijohn_model::tape::Statement;
+use demijohn_model::tape::{Query, Statement};
 
 pub use ddl::create_tables;
+
+/// Compiles a query: what `compile` does of a `Statement::Select`, for whoever keeps the query elsewhere.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_query(query: &Query, dialect: Dialect) -> Result<Step> {
+    let mut w = writer::Writer::new(dialect);
+    w.select(query)?;
+    Ok(w.finish())
+}
 
 /// Compiles a statement.
 ///
