@@ -81,7 +81,7 @@ impl RowSink for NoRows {
 pub struct Done {
     /// The unit's sink, with the rows in it.
     pub sink: Box<dyn RowSink>,
-    /// Rows that each step changed.
+    /// Rows that each step changed; empty for a unit that only reads.
     pub affected: Vec<u64>,
 }
 

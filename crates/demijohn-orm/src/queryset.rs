@@ -395,24 +395,26 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
     // The terminals give boxed futures and are no `async fn`: one small allocation per query buys three to four times
     // less check time per call and an immediate answer to "is it Send?".
 
+    async fn fetch(self, db: &Db) -> Result<Vec<O>> {
+        if self.query.empty && self.fault.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut unit = db.unit();
+        let rows = self.rows(&mut unit)?;
+        let done = db.run(unit, Box::new(rows), false).await?;
+        done.sink
+            .into_any()
+            .downcast::<Rows<O>>()
+            .map_err(|_| lost_sink())?
+            .finish()
+    }
+
     /// All rows.
     ///
     /// # Errors
     /// When the query has no meaning or the database fails.
     pub fn all<'a>(self, db: &'a Db) -> BoxFuture<'a, Result<Vec<O>>> {
-        if self.query.empty && self.fault.is_none() {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        }
-        let mut unit = db.unit();
-        let rows = self.rows(&mut unit);
-        Box::pin(async move {
-            let done = db.run(unit, Box::new(rows?), false).await?;
-            done.sink
-                .into_any()
-                .downcast::<Rows<O>>()
-                .map_err(|_| lost_sink())?
-                .finish()
-        })
+        Box::pin(self.fetch(db))
     }
 
     /// The first row, if there is one. Without any order it is the one with the lowest primary key.
@@ -434,9 +436,8 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
                 .push(Op::Asc),
             ];
         }
-        let limit = query.limit.map_or(1, |limit| limit.min(1));
-        let all = self.limit(limit).all(db);
-        Box::pin(async move { Ok(all.await?.pop()) })
+        query.limit = Some(query.limit.map_or(1, |limit| limit.min(1)));
+        Box::pin(async move { Ok(self.fetch(db).await?.pop()) })
     }
 
     /// The only row.
@@ -444,11 +445,10 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
     /// # Errors
     /// [`is_not_found`](Error::is_not_found) when there is none, [`is_multiple_returned`](Error::is_multiple_returned)
     /// when there are several.
-    pub fn get<'a>(self, db: &'a Db) -> BoxFuture<'a, Result<O>> {
-        let limit = self.query.limit.map_or(2, |limit| limit.min(2));
-        let all = self.limit(limit).all(db);
+    pub fn get<'a>(mut self, db: &'a Db) -> BoxFuture<'a, Result<O>> {
+        self.query.limit = Some(self.query.limit.map_or(2, |limit| limit.min(2)));
         Box::pin(async move {
-            let mut rows = all.await?;
+            let mut rows = self.fetch(db).await?;
             match (rows.pop(), rows.is_empty()) {
                 (Some(row), true) => Ok(row),
                 (None, _) => Err(Error::not_found(M::NAME)),

@@ -122,9 +122,13 @@ pub(crate) fn run(connection: &Connection, unit: Unit, location: &Location) -> R
 }
 
 fn steps(connection: &Connection, unit: Unit, location: &Location) -> Result<Done> {
-    let Unit { steps, mut sink, .. } = unit;
+    let Unit {
+        steps,
+        mut sink,
+        writes,
+    } = unit;
     let mut keys = Keys::wanted(&steps);
-    let mut affected = Vec::with_capacity(steps.len());
+    let mut affected = Vec::new();
     let mut row = Vec::new();
     // Steps of one text follow each other in a batch: the statement is looked up once.
     let mut prepared: Option<(CachedStatement<'_>, &str)> = None;
@@ -143,7 +147,9 @@ fn steps(connection: &Connection, unit: Unit, location: &Location) -> Result<Don
             Bind::Ours(error) => error,
             Bind::Sqlite(error) => failed(error),
         })?;
-        affected.push(if reads { 0 } else { connection.changes() });
+        if writes {
+            affected.push(if reads { 0 } else { connection.changes() });
+        }
         prepared = Some((statement, &step.sql));
     }
     Ok(Done { sink, affected })

@@ -114,18 +114,22 @@ fn gone() -> Error {
 }
 
 impl Queues {
-    async fn run(self, unit: Unit) -> Result<Done> {
+    /// Puts a unit into its queue at once; the answer is all that the future waits for.
+    fn run(&self, unit: Unit) -> BoxFuture<'static, Result<Done>> {
         let (reply, answer) = oneshot::channel();
-        match self.readers {
-            Some(readers) if !unit.writes => readers.send(Read { unit, reply }).map_err(|_| gone())?,
+        let sent = match &self.readers {
+            Some(readers) if !unit.writes => readers.send(Read { unit, reply }).is_ok(),
             _ => {
                 let since = Instant::now();
-                self.writer
-                    .send(Write::Run { unit, reply, since })
-                    .map_err(|_| gone())?;
+                self.writer.send(Write::Run { unit, reply, since }).is_ok()
             }
-        }
-        answer.await.map_err(|_| gone())?
+        };
+        Box::pin(async move {
+            match sent {
+                true => answer.await.map_err(|_| gone())?,
+                false => Err(gone()),
+            }
+        })
     }
 }
 
@@ -135,7 +139,7 @@ impl Driver for Sqlite {
     }
 
     fn run(&self, unit: Unit) -> BoxFuture<'static, Result<Done>> {
-        Box::pin(self.queues.clone().run(unit))
+        self.queues.run(unit)
     }
 
     fn begin(&self, at: At) -> BoxFuture<'static, Result<Box<dyn Transaction>>> {

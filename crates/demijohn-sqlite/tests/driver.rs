@@ -221,7 +221,7 @@ fn all_steps_of_a_reading_unit_see_one_state() {
             })
             .await
             .unwrap();
-        assert_eq!(done.affected, [0, 0, 0]);
+        assert_eq!(done.affected, [0; 0], "a unit that only reads changes nothing");
         assert_eq!(done.sink.into_any().downcast::<Writes>().unwrap().1, [0, 0, 0]);
         assert_eq!(count(&db).await, Value::Int(3));
     });

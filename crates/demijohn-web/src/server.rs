@@ -149,36 +149,25 @@ impl Bound {
         result
     }
 
-    /// Serves a built site until `stop` begins: on this runtime, and on a thread of its own for each further worker.
+    /// Serves a built site until `stop` begins, each listener on a thread of its own. Dropping the future stops them.
     ///
     /// # Errors
     /// When a start hook fails, a thread cannot be made, or one panics.
     pub async fn serve(self, site: Arc<Bag>, stop: Stop) -> Result<()> {
         let Bound { listeners, limits, .. } = self;
         Lifecycle::start(&site).await?;
-        let mut listeners = listeners.into_iter();
-        let here = listeners.next().map(TcpListener::from_std).transpose()?;
+        let _ending = StopOnDrop(stop.clone());
         let mut workers = Vec::new();
-        for (i, listener) in listeners.enumerate() {
+        for (i, listener) in listeners.into_iter().enumerate() {
             let (site, stop) = (Arc::clone(&site), stop.clone());
             let (done, finished) = tokio::sync::oneshot::channel();
             std::thread::Builder::new()
                 .name(format!("worker-{}", i + 1))
                 .spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    let result = runtime.map_err(Error::from).and_then(|runtime| {
-                        runtime.block_on(async {
-                            let listener = TcpListener::from_std(listener)?;
-                            accept(listener, site, stop, limits).await;
-                            Ok(())
-                        })
-                    });
-                    let _ = done.send(result);
+                    // Nobody is there to hear it when the server was dropped.
+                    let _ = done.send(work(listener, site, stop, limits));
                 })?;
             workers.push(finished);
-        }
-        if let Some(listener) = here {
-            accept(listener, Arc::clone(&site), stop, limits).await;
         }
         let mut result = Ok(());
         for finished in workers {
@@ -191,6 +180,28 @@ impl Bound {
             tracing::error!("a stop hook failed: {error}");
         }
         result
+    }
+}
+
+/// One worker: a runtime of its own, whose connections are tasks of a local set. Such a task is woken from another
+/// thread (a database's) by one system call for all that wait together, a task of the runtime by one each.
+fn work(listener: std::net::TcpListener, site: Arc<Bag>, stop: Stop, limits: Limits) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = tokio::task::LocalSet::new().block_on(&runtime, async {
+        accept(TcpListener::from_std(listener)?, site, stop, limits).await;
+        Ok(())
+    });
+    // What hangs in blocking threads does not keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+/// Begins the end when it is dropped: no worker outlives its server.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.begin();
     }
 }
 
@@ -316,7 +327,7 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limit
             let Some(accepted) = accepted.await else { break };
             match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
+                    connections.spawn_local(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
                 }
                 Err(error) => {
                     let of_the_client = matches!(
@@ -338,7 +349,7 @@ async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limit
     if let Ok(listener) = listener.into_std() {
         while let Ok((stream, peer)) = listener.accept() {
             if let Ok(stream) = nonblocking(stream) {
-                connections.spawn(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
+                connections.spawn_local(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
             }
         }
     }
@@ -393,6 +404,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
         let mut http = http1::Builder::new();
         // Not `pipeline_flush`: it keeps answers back while bytes of the client are left, and loses them when those are no HTTP.
         http.max_buf_size(MAX_HEAD_BYTES)
+            // Answers are small: head and body in one buffer and one plain write cost less than a list of buffers.
+            .writev(false)
             .timer(TokioTimer::new())
             .header_read_timeout(head);
         let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
