@@ -284,6 +284,26 @@ impl Db {
         std::mem::take(&mut *self.log())
     }
 
+    /// Runs `work` and fails when it asked another number of statements than `expected`, listing them. For tests: it is
+    /// how an accidental query in a loop is kept out.
+    ///
+    /// # Panics
+    /// When the number differs.
+    #[track_caller]
+    pub fn assert_num_queries<T>(&self, expected: usize, work: impl AsyncFnOnce() -> T) -> impl Future<Output = T> {
+        let at = Location::caller();
+        async move {
+            self.record();
+            let value = work().await;
+            let asked = self.recorded();
+            if asked.len() != expected {
+                let list: String = asked.iter().map(|sql| format!("\n  {sql}")).collect();
+                panic!("{} statements at {at}, expected {expected}:{list}", asked.len());
+            }
+            value
+        }
+    }
+
     fn log(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.pool.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -422,6 +422,60 @@ async fn relations_and_queries() -> Result<()> {
 }
 
 #[tokio::test]
+async fn one_row_or_404() -> Result<()> {
+    let db = things().await;
+    let five = demijohn_orm::get_or_404(Thing::objects().filter(|t| t.n.eq(5)), &db)
+        .await
+        .expect("it is there");
+    assert_eq!(five.n, 5);
+    let missing = demijohn_orm::get_or_404(Thing::objects().filter(|t| t.n.eq(6)), &db)
+        .await
+        .expect_err("it is not");
+    assert_eq!(
+        (missing.status().as_u16(), missing.client_text()),
+        (404, "No Thing matches the given query.")
+    );
+    let several = demijohn_orm::get_or_404(Thing::objects(), &db)
+        .await
+        .expect_err("there are three");
+    assert_eq!(several.status().as_u16(), 500);
+    assert!(
+        several
+            .downcast_ref::<demijohn_orm::Error>()
+            .is_some_and(demijohn_orm::Error::is_multiple_returned)
+    );
+    // Every form of a query will do, also one of values.
+    let word = demijohn_orm::get_or_404(Thing::objects().filter(|t| t.n.eq(5)).values(|t| t.word), &db).await;
+    assert_eq!(word.expect("it is there"), "plain");
+    covers!("http.shortcut.get_object_or_404");
+    Ok(())
+}
+
+#[tokio::test]
+async fn statements_are_counted() -> Result<()> {
+    let db = things().await;
+    let n = db.assert_num_queries(2, async || {
+        Ok::<_, demijohn_orm::Error>(Thing::objects().count(&db).await? + Thing::objects().count(&db).await?)
+    });
+    assert_eq!(n.await?, 6);
+    let wrong = {
+        let db = db.clone();
+        tokio::spawn(async move {
+            db.assert_num_queries(2, async || Thing::objects().count(&db).await)
+                .await
+        })
+    };
+    let panic = wrong.await.expect_err("one is not two").into_panic();
+    let message = panic.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+    assert!(
+        message.contains("1 statements at") && message.contains("expected 2") && message.contains("SELECT COUNT(*)"),
+        "{message}"
+    );
+    covers!("platform.test.num_queries");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_save_is_seen_by_others_at_once() -> Result<()> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}", folder.path().join("db.sqlite3").display());

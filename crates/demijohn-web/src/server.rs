@@ -5,12 +5,12 @@
 
 use crate::app::Ready;
 use crate::dispatch::Engine;
-use crate::wire::Wire;
+use crate::wire::{Patience, Streaming, Wire};
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -377,13 +377,13 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     let _ = stream.set_nodelay(true);
     let (wire, back) = Wire::new(stream);
     let busy = wire.busy();
+    let watched = wire.busy();
     let ending = stop.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let site = Arc::clone(&site);
         let answering = busy.begin();
         let stop = ending.clone();
         async move {
-            let _answering = answering;
             let (mut head, body) = request.into_parts();
             drop_ambiguous(&mut head.headers);
             let body = match http_body::Body::is_end_stream(&body) {
@@ -397,17 +397,20 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            if response.body().is_stream() {
+                response = response.map(|body| Body::stream(Streaming { body, answering }));
+            }
             Ok::<_, Infallible>(response)
         }
     });
+    let mut patience = head.map(|limit| Patience::new(watched, limit));
     let result = {
         let mut http = http1::Builder::new();
         // Not `pipeline_flush`: it keeps answers back while bytes of the client are left, and loses them when those are no HTTP.
         http.max_buf_size(MAX_HEAD_BYTES)
             // Answers are small: head and body in one buffer and one plain write cost less than a list of buffers.
             .writev(false)
-            .timer(TokioTimer::new())
-            .header_read_timeout(head);
+            .header_read_timeout(None);
         let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
         let mut seat = stop.seat();
         let mut farewell = None;
@@ -421,7 +424,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
                     connection.as_mut().graceful_shutdown();
                 }
             }
-            connection.as_mut().poll(cx)
+            let polled = connection.as_mut().poll(cx);
+            if polled.is_pending() && patience.as_mut().is_some_and(|patience| patience.is_over(cx)) {
+                // The waiting client is let go without an answer: it has not asked anything yet.
+                return Poll::Ready(Ok(()));
+            }
+            polled
         })
         .await
     };

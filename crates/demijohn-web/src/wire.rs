@@ -1,6 +1,9 @@
 //! The connection as hyper sees it: where a client's end of sending is not yet the end of the conversation, and where
 //! closing lets the last answer arrive.
 
+use bytes::Bytes;
+use demijohn_core::{Body, BoxError};
+use pin_project_lite::pin_project;
 use std::io::{Error, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,22 +59,111 @@ impl Wire {
 
 /// How many requests of a connection are being answered.
 #[derive(Clone, Default)]
-pub(crate) struct Busy(Arc<AtomicUsize>);
+pub(crate) struct Busy(Arc<Doing>);
+
+/// What a connection is doing.
+#[derive(Default)]
+struct Doing {
+    /// Requests whose answer is not out yet.
+    answering: AtomicUsize,
+    /// Grows with every answer and every write: whoever looks twice sees whether something went on.
+    moves: AtomicUsize,
+}
 
 impl Busy {
     /// One more, until it is dropped.
     pub(crate) fn begin(&self) -> Answering {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.answering.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(&self.0))
+    }
+
+    fn is_answering(&self) -> bool {
+        self.0.answering.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Ends a connection that has waited for the head of a request for too long.
+///
+/// hyper has such a timer and sets it anew for every request, which costs more than the request's routing. This one looks
+/// ten times in the time that a head may take: a head is given up after nine tenths of it at the earliest, at its end
+/// at the latest. Bytes of a head are no progress, or a client could send one a second for ever.
+pub(crate) struct Patience {
+    busy: Busy,
+    step: Duration,
+    next: Pin<Box<tokio::time::Sleep>>,
+    moves: usize,
+    quiet: u32,
+}
+
+/// Looks in the time that a head may take.
+const LOOKS: u32 = 10;
+
+impl Patience {
+    pub(crate) fn new(busy: Busy, limit: Duration) -> Self {
+        let step = limit / LOOKS;
+        let next = Box::pin(tokio::time::sleep(step));
+        Patience {
+            busy,
+            step,
+            next,
+            moves: 0,
+            quiet: 0,
+        }
+    }
+
+    /// True when it has come to its end.
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.next.as_mut().poll(cx).is_ready() {
+            let moves = self.busy.0.moves.load(Ordering::Relaxed);
+            match self.busy.is_answering() || moves != self.moves {
+                true => (self.moves, self.quiet) = (moves, 0),
+                false => self.quiet += 1,
+            }
+            if self.quiet >= LOOKS {
+                return true;
+            }
+            self.next.as_mut().reset(tokio::time::Instant::now() + self.step);
+        }
+        false
+    }
+}
+
+pin_project! {
+    /// A body that comes piece by piece: until its end the connection is busy with it.
+    pub(crate) struct Streaming {
+        #[pin]
+        pub(crate) body: Body,
+        pub(crate) answering: Answering,
+    }
+}
+
+impl http_body::Body for Streaming {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 
 /// A request that is being answered.
-pub(crate) struct Answering(Arc<AtomicUsize>);
+pub(crate) struct Answering(Arc<Doing>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+        self.0.moves.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -92,7 +184,7 @@ impl AsyncRead for Wire {
             }
             self.ended = Some(Box::pin(tokio::time::sleep(PATIENCE)));
         }
-        let busy = self.busy.0.load(Ordering::Relaxed) > 0;
+        let busy = self.busy.is_answering();
         match &mut self.ended {
             Some(patience) if busy => patience.as_mut().poll(cx).map(Ok),
             _ => Poll::Ready(Ok(())),
@@ -102,7 +194,11 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
-        self.stream()?.poll_write(cx, buf)
+        let written = self.stream()?.poll_write(cx, buf);
+        if written.is_ready() {
+            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -123,7 +219,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize, Error>> {
-        self.stream()?.poll_write_vectored(cx, bufs)
+        let written = self.stream()?.poll_write_vectored(cx, bufs);
+        if written.is_ready() {
+            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        written
     }
 }
 

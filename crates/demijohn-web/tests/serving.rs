@@ -468,3 +468,62 @@ fn headers_that_pass_for_others_are_dropped() {
         running.talk("GET / HTTP/1.1\r\nHost: localhost\r\nX_User: root\r\nX-User: me\r\nConnection: close\r\n\r\n");
     assert!(answer.contains("x-user") && !answer.contains("x_user"), "{answer}");
 }
+
+/// A client may take so long for the head of a request, and no byte of it buys more time. Answers take what they need.
+#[test]
+fn only_waiting_clients_lose_patience() {
+    let slow = Application::new()
+        .route(
+            "/slow",
+            get(async || {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                "done"
+            }),
+        )
+        .route(
+            "/pieces",
+            get(async || {
+                Streamed::write(async |out| {
+                    out.send("first").await?;
+                    tokio::time::sleep(Duration::from_millis(900)).await;
+                    out.send("last").await
+                })
+            }),
+        );
+    let running = Running::on(
+        Serve::on("127.0.0.1:0")
+            .workers(1)
+            .head_timeout(Duration::from_millis(400)),
+        slow,
+    );
+    let closes = |mut stream: TcpStream| {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    };
+    closes(running.connect());
+    let mut dripping = running.connect();
+    for byte in "GET / HTTP/1.1\r\nHost: localhost\r\nX-Never: ends, it just goes on and on and on"
+        .as_bytes()
+        .chunks(1)
+    {
+        if dripping.write_all(byte).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    closes(dripping);
+    assert!(running.get("/slow").ends_with("done"));
+    assert!(running.get("/pieces").contains("last"));
+    // An open connection has as long for its next request as for its first.
+    let mut kept = running.connect();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(200));
+        kept.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        let mut answer = [0; 1024];
+        let n = kept.read(&mut answer).unwrap();
+        assert!(String::from_utf8_lossy(&answer[..n]).contains("200 OK"));
+    }
+    closes(kept);
+}

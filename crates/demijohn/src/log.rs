@@ -295,10 +295,16 @@ struct Waiting {
     bytes: Vec<u8>,
     dropped: u64,
     writing: bool,
+    /// The program ends: what waits is written at once.
+    closing: bool,
 }
 
 /// What may wait; a line more is dropped.
 const MAX_WAITING_BYTES: usize = 1 << 20;
+/// What is written without waiting for more.
+const GATHERED_BYTES: usize = 64 << 10;
+/// How long a line waits for others. Short enough for whoever watches the terminal.
+const GATHER: Duration = Duration::from_millis(20);
 
 impl Lines {
     fn start() -> io::Result<Self> {
@@ -316,7 +322,9 @@ impl Lines {
 
     /// Waits until everything is written, but not for ever: the other end may have stopped reading.
     fn finish(&self) {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
+        state.closing = true;
+        self.0.changed.notify_all();
         let _ = self
             .0
             .changed
@@ -340,6 +348,10 @@ impl Shared {
             while state.bytes.is_empty() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            // Under load lines come by the thousand: one write for those of a moment, instead of a wake-up for each.
+            let gathering = |state: &mut Waiting| !state.closing && state.bytes.len() < GATHERED_BYTES;
+            let gathered = self.changed.wait_timeout_while(state, GATHER, gathering);
+            state = gathered.unwrap_or_else(PoisonError::into_inner).0;
             state.writing = true;
             std::mem::swap(&mut bytes, &mut state.bytes);
             let dropped = std::mem::take(&mut state.dropped);
@@ -361,9 +373,10 @@ impl Write for &Lines {
         match state.bytes.len() + bytes.len() > MAX_WAITING_BYTES {
             true => state.dropped += 1,
             false => {
-                let idle = state.bytes.is_empty();
+                let before = state.bytes.len();
                 state.bytes.extend_from_slice(bytes);
-                if idle {
+                let full = before < GATHERED_BYTES && state.bytes.len() >= GATHERED_BYTES;
+                if before == 0 || full {
                     self.0.changed.notify_all();
                 }
             }
