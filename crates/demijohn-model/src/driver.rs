@@ -30,7 +30,7 @@ pub struct Unit {
 /// One statement.
 pub struct Step {
     /// Its text; prepared statements are cached by it.
-    pub sql: String,
+    pub sql: std::sync::Arc<str>,
     /// Its parameters, in order.
     pub params: Vec<Param>,
 }

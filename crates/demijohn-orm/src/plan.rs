@@ -302,6 +302,47 @@ impl<O: Send + 'static> RowSink for Rows<O> {
     }
 }
 
+/// Rows of several queries of one step each, with nothing beside their own columns.
+pub(crate) struct FlatRows<O> {
+    first_step: usize,
+    readers: Vec<(Decoder<O>, At)>,
+    rows: Vec<Vec<O>>,
+}
+
+impl<O: Send + 'static> FlatRows<O> {
+    pub(crate) fn new(first_step: usize, readers: Vec<(Decoder<O>, At)>) -> Self {
+        let rows = readers.iter().map(|_| Vec::new()).collect();
+        FlatRows {
+            first_step,
+            readers,
+            rows,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<Vec<O>> {
+        self.rows
+    }
+}
+
+impl<O: Send + 'static> RowSink for FlatRows<O> {
+    fn row(&mut self, step: usize, columns: &[ValueRef<'_>]) -> Result<()> {
+        const NOTHING: Plan = Plan {
+            related: Vec::new(),
+            into: Vec::new(),
+        };
+        let index = step - self.first_step;
+        let (Some((decode, at)), Some(rows)) = (self.readers.get(index), self.rows.get_mut(index)) else {
+            return Err(Error::usage("a row came for a step that nobody asked"));
+        };
+        rows.push(decode_row(&NOTHING, decode, at, columns, &mut [])?);
+        Ok(())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
 /// The objects of one to-many relation for all rows of a result, by the key of the row they belong to.
 pub(crate) trait Children: Send {
     fn first_step(&self) -> usize;

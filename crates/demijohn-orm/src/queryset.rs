@@ -380,6 +380,21 @@ impl<M: Model, O: Send + 'static> QuerySet<M, O> {
         })
     }
 
+    /// True when its rows need nothing but its own columns and one step.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.related.is_empty() && self.loading.is_empty()
+    }
+
+    /// Adds the one step of a flat query to a unit, and gives what reads its rows.
+    pub(crate) fn flat(mut self, unit: &mut UnitBuilder) -> Result<(Decoder<O>, At)> {
+        refuse_fault(self.fault.as_deref(), self.at)?;
+        if self.whole {
+            select_whole(&mut self.query, &[]);
+        }
+        unit.query(self.query)?;
+        Ok((self.decode, self.at))
+    }
+
     /// What reads this query when it is part of a unit.
     pub(crate) fn rows(self, unit: &mut UnitBuilder) -> Result<Rows<O>> {
         let Planned {

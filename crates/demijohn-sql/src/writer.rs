@@ -44,7 +44,7 @@ impl Writer {
             "everything opened was closed"
         );
         Step {
-            sql: self.out,
+            sql: self.out.into(),
             params: self.params,
         }
     }

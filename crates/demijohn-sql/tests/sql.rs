@@ -23,7 +23,7 @@ fn sql(statement: &Statement, dialect: Dialect) -> String {
         })
         .collect();
     match params.is_empty() {
-        true => step.sql,
+        true => step.sql.to_string(),
         false => format!("{}\n    {}", step.sql, params.join(", ")),
     }
 }

@@ -135,7 +135,7 @@ fn steps(connection: &Connection, unit: Unit, location: &Location) -> Result<Don
     for (number, step) in steps.iter().enumerate() {
         let failed = |error| fault::of_statement(error, &step.sql, location);
         let mut statement = match prepared.take() {
-            Some((statement, sql)) if sql == step.sql => statement,
+            Some((statement, sql)) if *sql == *step.sql => statement,
             _ => connection.prepare_cached(&step.sql).map_err(failed)?,
         };
         bind(&mut statement, step, &mut keys).map_err(|error| match error {

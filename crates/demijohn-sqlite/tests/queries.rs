@@ -555,7 +555,7 @@ fn a_year_uses_the_index() {
     let blog = Blog::new();
     let query = ids(&ARTICLE, eq(a("published_at").push(Op::Extract(Part::Year)), 2026));
     let mut step = demijohn_sql::compile(&Statement::Select(query), demijohn_model::driver::Dialect::Sqlite).unwrap();
-    step.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+    step.sql = format!("EXPLAIN QUERY PLAN {}", step.sql).into();
     let plan = rows(block_on(demijohn_model::driver::Driver::run(&blog.0, unit(vec![step], false))).unwrap());
     let plan = format!("{plan:?}");
     assert!(plan.contains("published_at>? AND published_at<?"), "{plan}");

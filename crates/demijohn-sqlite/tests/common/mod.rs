@@ -32,7 +32,7 @@ impl RowSink for Rows {
 
 pub fn step(sql: &str, params: impl IntoIterator<Item = impl Into<Value>>) -> Step {
     Step {
-        sql: sql.to_owned(),
+        sql: sql.into(),
         params: params.into_iter().map(|value| Param::Value(value.into())).collect(),
     }
 }
