@@ -101,10 +101,18 @@ impl Sqlite {
     /// Waits until the work that is waiting is done, and closes the file. Blocks this thread.
     pub fn close(self) {
         let Sqlite { queues, threads } = self;
-        drop(queues);
+        let Queues { writer, readers } = queues;
+        let mut threads = threads.into_iter();
+        let writing = threads.next();
+        // The readers first: when all close at once, none is the last, and nobody folds the log into the file.
+        drop(readers);
         for thread in threads {
             // A thread that panicked has nothing left to close.
             let _ = thread.join();
+        }
+        drop(writer);
+        if let Some(writing) = writing {
+            let _ = writing.join();
         }
     }
 }
