@@ -2,7 +2,6 @@
 #![cfg(feature = "template")]
 
 use demijohn_core::settings::Sources;
-use demijohn_covers::covers;
 use demijohn_template::{Context, Folder, Template, Value, context};
 use demijohn_web::http::StatusCode;
 use demijohn_web::test::block_on;
@@ -89,7 +88,6 @@ fn the_site_overrides_templates_of_its_blueprints() {
 
 #[test]
 fn filters_functions_and_globals_reach_every_template() {
-    covers!("flask.hooks.context_processor");
     let app = Application::new()
         .template_filter("twice", |n: i64| n * 2)
         .template_function("half", |n: i64| n / 2)
