@@ -3,6 +3,7 @@
 //! It is shown in debug mode alone, and only to this machine: whoever reads it reads the program.
 
 use crate::errors::{escape, plain_page, wants_json};
+use crate::shield::host;
 use demijohn_core::request::RouteTable;
 use demijohn_core::{Error, Request, Response, Settings};
 use http::StatusCode;
@@ -13,9 +14,7 @@ use std::sync::Arc;
 
 /// Only on a loopback address and under a name of this machine: debug mode on a server in the open shows nothing.
 pub(crate) fn may_show(request: &Request) -> bool {
-    let host = request.host().unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let here = name == "localhost" || name.ends_with(".localhost") || name == "127.0.0.1" || host.starts_with("[::1]");
+    let here = request.host().is_some_and(host::is_loopback);
     // The test client has no peer.
     here && request.peer().is_none_or(|peer| peer.ip().is_loopback())
 }

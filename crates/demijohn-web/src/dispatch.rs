@@ -5,6 +5,7 @@ use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
 use crate::proxy::TrustedProxies;
 use crate::route::Arm;
+use crate::shield::host;
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
@@ -161,11 +162,11 @@ impl Engine {
                     .with_header(CONNECTION, HeaderValue::from_static("close")),
             );
         }
-        let host = named_host(request)?;
-        match host_allowed(host, &self.options.allowed_hosts) {
+        let name = named_host(request)?;
+        match host::is_allowed(name, &self.options.allowed_hosts) {
             true => Ok(()),
             false if self.options.debug => Err(Error::bad_request(format!(
-                "this site does not answer for the host `{host}`; add it to ALLOWED_HOSTS"
+                "this site does not answer for the host `{name}`; add it to ALLOWED_HOSTS"
             ))),
             false => Err(Error::bad_request("this site does not answer for that host")),
         }
@@ -534,54 +535,6 @@ fn named_host(request: &Request) -> Result<&str> {
     }
 }
 
-/// The name in `name`, `name:port`, `[::1]` or `[::1]:port`; `None` where a host is none of these.
-fn host_name(host: &str) -> Option<&str> {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(inside) => {
-            let (address, after) = inside.split_once(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
-            (&host[..address.len() + 2], after)
-        }
-        None => {
-            let name = host.split(':').next().unwrap_or_default();
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-            name.bytes().all(plain).then_some((name, &host[name.len()..]))?
-        }
-    };
-    let fits = match port.strip_prefix(':') {
-        Some(digits) => {
-            digits.bytes().all(|b| b.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok())
-        }
-        None => port.is_empty(),
-    };
-    fits.then_some(name)
-}
-
-/// True for `example.org`, for `.example.org` with all its sub-domains, for `*`, and without a list for every host that is well-formed.
-fn host_allowed(host: &str, allowed: &[String]) -> bool {
-    let Some(name) = host_name(host) else { return false };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if name.is_empty() {
-        return false;
-    }
-    let under = |domain: &str| {
-        let split = name
-            .len()
-            .checked_sub(domain.len())
-            .filter(|at| name.is_char_boundary(*at));
-        split.is_some_and(|at| {
-            let (sub, end) = name.split_at(at);
-            end.eq_ignore_ascii_case(domain) && (sub.is_empty() || sub.ends_with('.'))
-        })
-    };
-    // The settings see to it that production has a list.
-    allowed.is_empty()
-        || allowed.iter().any(|pattern| match pattern.strip_prefix('.') {
-            Some(domain) => under(domain),
-            None => pattern == "*" || pattern.eq_ignore_ascii_case(name),
-        })
-}
-
 /// What failed, for the request's one line in the log.
 #[derive(Clone)]
 struct Failure(String);
@@ -614,54 +567,4 @@ fn log(request: &Request, response: &Response, start: Instant) {
 
 fn elapsed_us(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::host_allowed;
-
-    #[test]
-    fn hosts() {
-        let allowed = ["example.org".to_owned(), ".example.net".to_owned()];
-        for host in [
-            "example.org",
-            "EXAMPLE.org:8000",
-            "example.net",
-            "a.b.example.net",
-            "example.org.",
-        ] {
-            assert!(host_allowed(host, &allowed), "{host}");
-        }
-        for host in [
-            "",
-            ":80",
-            "a.example.org",
-            "badexample.net",
-            "example.org.evil.com",
-            "example.org:80:90",
-            "example.org:70000",
-            "example.org:http",
-            "user@example.org",
-        ] {
-            assert!(!host_allowed(host, &allowed), "{host}");
-        }
-        assert!(host_allowed("anything.example", &[]));
-        for host in ["[::1]", "[::1]:8000", "localhost:"] {
-            assert!(host_allowed(host, &[]), "{host}");
-        }
-        for host in [
-            "lo\u{e9}calhost",
-            "a/localhost",
-            "a b",
-            "[",
-            "[::1",
-            "[::1]x",
-            "[zz]",
-            "::1",
-            ":::",
-            "a,b",
-        ] {
-            assert!(!host_allowed(host, &[]), "{host}");
-        }
-    }
 }

@@ -41,6 +41,7 @@ mod handler;
 mod header;
 mod hook;
 mod json;
+mod origin;
 #[cfg(feature = "template")]
 pub mod page;
 mod pairs;
@@ -51,6 +52,7 @@ mod reply;
 mod route;
 mod routes;
 pub mod server;
+mod shield;
 #[cfg(feature = "signing")]
 pub mod signing;
 mod state;
@@ -84,6 +86,7 @@ pub use header::{Authorization, Cookies, FromHeader, Header};
 pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
 pub use json::Json;
+pub use origin::{Origin, TrustedOrigins};
 #[cfg(feature = "template")]
 pub use page::{Page, TemplatesExt, render};
 pub use pairs::Pairs;
