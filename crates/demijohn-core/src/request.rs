@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// One request on its way through hooks, extractors and the handler.
 ///
@@ -28,6 +28,7 @@ pub struct Request {
     secure: bool,
     script_name: String,
     id: RequestId,
+    csp_nonce: OnceLock<String>,
 }
 
 /// How many bytes of a body are read unless the site or the route says otherwise.
@@ -70,6 +71,7 @@ impl Request {
             secure: false,
             script_name: String::new(),
             id: RequestId::next(),
+            csp_nonce: OnceLock::new(),
         }
     }
 
@@ -237,6 +239,30 @@ impl Request {
         }
     }
 
+    /// The nonce of this request's content security policy, 128 bits of the system's randomness: what an inline `<script nonce="..">`
+    /// or `<style nonce="..">` names so that browsers take it for the site's own. The header has it when somebody asked for it.
+    ///
+    /// # Errors
+    /// 500 when the system has no randomness to give.
+    pub fn csp_nonce(&self) -> Result<&str> {
+        if let Some(nonce) = self.csp_nonce.get() {
+            return Ok(nonce);
+        }
+        let nonce = new_nonce()?;
+        Ok(self.csp_nonce.get_or_init(|| nonce))
+    }
+
+    /// Takes a nonce over that was made where the request was not at hand; one that was given before stays.
+    #[doc(hidden)]
+    pub fn adopt_csp_nonce(&self, nonce: String) {
+        let _ = self.csp_nonce.set(nonce);
+    }
+
+    /// The nonce, when somebody asked for it.
+    pub fn given_csp_nonce(&self) -> Option<&str> {
+        self.csp_nonce.get().map(String::as_str)
+    }
+
     /// The host that the client asked for, with its port if it named one: `example.org:8000`. It is the client's word, so
     /// trust it only where allowed hosts are set.
     pub fn host(&self) -> Option<&str> {
@@ -356,6 +382,14 @@ impl Request {
         let body = self.take_body()?;
         Ok(http::Request::from_parts(self.head, body))
     }
+}
+
+/// 128 bits of the system's randomness, as hexadecimal digits.
+#[doc(hidden)]
+pub fn new_nonce() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::internal(format!("no randomness for a nonce: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Reads a body into memory, `limit` bytes at most.

@@ -7,6 +7,9 @@ use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
+use crate::shield::cors::Cors;
+use crate::shield::settings::Protections;
+use crate::shield::{self, Overrides, Shield};
 use crate::test::TestClient;
 use crate::trie::{Pattern, Trie};
 use crate::urls::{Entry, Table, Urls};
@@ -43,6 +46,8 @@ impl Application {
         let mut site = Site::new();
         site.commands.add_from("demijohn", commands::serve());
         site.commands.add_from("demijohn", commands::routes());
+        shield::settings::declare(site.settings_mut());
+        shield::settings::add_checks(&mut site.checks);
         Application {
             site,
             options: Options {
@@ -301,7 +306,9 @@ impl Application {
         let checks = std::mem::take(&mut site.checks);
         let mut bag = site.into_bag();
         bag.insert(Arc::new(settings.clone()));
-        let mut plan = Plan::new(&routes, &options, &mut findings);
+        let mut shield = Shield::new(Protections::read(&settings, &mut findings), &mut findings);
+        let mut plan = Plan::new(&routes, &options, &shield, &mut findings);
+        shield.has_cors = plan.astray.cors.is_some() || plan.ways.iter().any(|way| way.cors.is_some());
         plan.table.server_name = self.server_name;
         bag.insert(settings.clone());
         bag.insert(Urls(Arc::new(plan.table)));
@@ -333,6 +340,7 @@ impl Application {
             middleware: site_middleware.unwrap_or_default(),
             teardowns: routes.teardowns.clone(),
             options,
+            shield,
         });
         bag.insert(routes);
         let site = Arc::new(bag);
@@ -431,11 +439,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(routes: &Routes, options: &Options, findings: &mut Vec<Finding>) -> Plan {
+    fn new(routes: &Routes, options: &Options, shield: &Shield, findings: &mut Vec<Finding>) -> Plan {
         let mut plan = Plan {
             trie: Trie::default(),
             ways: Vec::new(),
-            astray: way(routes, "", None, options),
+            astray: way(routes, "", None, options, shield, findings),
             infos: Vec::new(),
             table: Table::default(),
         };
@@ -473,8 +481,9 @@ impl Plan {
             plan.note_duplicates(declared, &text, findings);
             let index = u32::try_from(plan.ways.len()).expect("a site has fewer than four billion routes");
             plan.trie.insert(&pattern, index);
+            let route = Some((text.as_str(), &declared.route));
             plan.ways
-                .push(way(routes, &declared.blueprint, Some(&declared.route), options));
+                .push(way(routes, &declared.blueprint, route, options, shield, findings));
             plan.infos.push(RouteInfo {
                 name: declared.full_name(),
                 blueprint: declared.blueprint.clone(),
@@ -526,7 +535,14 @@ impl Plan {
 }
 
 /// The hooks around a route of a blueprint: the site's, those of each blueprint on the way in, the route's own.
-fn way(routes: &Routes, blueprint: &str, route: Option<&Route>, options: &Options) -> Way {
+fn way(
+    routes: &Routes,
+    blueprint: &str,
+    route: Option<(&str, &Route)>,
+    options: &Options,
+    shield: &Shield,
+    findings: &mut Vec<Finding>,
+) -> Way {
     let mut names = vec![""];
     let dots = blueprint.match_indices('.').map(|(at, _)| &blueprint[..at]);
     names.extend(dots.chain([blueprint]).filter(|name| !name.is_empty()));
@@ -544,7 +560,16 @@ fn way(routes: &Routes, blueprint: &str, route: Option<&Route>, options: &Option
             way.middleware.extend(group.middleware.iter().cloned());
         }
     }
-    if let Some(route) = route {
+    let mut overrides = Overrides::default();
+    let mut cors: Option<Arc<Cors>> = shield.cors();
+    for group in &groups {
+        overrides.lay_over(&group.shield);
+        cors = group.cors.clone().or(cors);
+    }
+    let mut place = blueprint;
+    if let Some((pattern, route)) = route {
+        place = pattern;
+        overrides.lay_over(&route.shield);
         way.arms = route.arms.clone();
         way.before.extend(route.before.iter().cloned());
         way.after.extend(route.after.iter().rev().cloned());
@@ -556,5 +581,20 @@ fn way(routes: &Routes, blueprint: &str, route: Option<&Route>, options: &Option
         way.after.extend(group.after.iter().rev().cloned());
         way.errors.push(group.errors.clone());
     }
+    if !overrides.is_empty() {
+        way.headers = Some(shield.headers_with(&overrides, place, findings));
+    }
+    way.cors = cors.and_then(|cors| match cors.compile() {
+        Ok(allowed) => Some(allowed),
+        Err(why) => {
+            let finding = Finding::error("security.E032", format!("pages of other origins: {why}"));
+            findings.push(
+                finding
+                    .on(place)
+                    .hint("see `Cors` and the setting CORS_ALLOWED_ORIGINS"),
+            );
+            None
+        }
+    });
     way
 }

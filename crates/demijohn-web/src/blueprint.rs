@@ -3,6 +3,8 @@
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::route::Route;
 use crate::routes::{Routes, Routing, scoped};
+use crate::shield::FrameOptions;
+use crate::shield::csp::Csp;
 use demijohn_core::site::Scope;
 use demijohn_core::{Assemble, Error, Part, Reply, Site};
 use http::StatusCode;
@@ -114,6 +116,21 @@ impl Blueprint {
     /// Answers all errors that come from this blueprint and have no page of their own.
     pub fn error_pages<R: Reply + 'static>(self, f: impl for<'a> ErrorFn<'a, Error, R>) -> Self {
         self.step(move |site| scoped(site).errors.add_status(None, f))
+    }
+
+    /// The content security policy of this blueprint's answers; see [`Route::csp`].
+    pub fn csp(self, policy: Csp) -> Self {
+        self.step(move |site| scoped(site).shield.csp = Some(policy))
+    }
+
+    /// A policy that only reports; see [`Route::csp_report_only`].
+    pub fn csp_report_only(self, policy: Csp) -> Self {
+        self.step(move |site| scoped(site).shield.csp_report_only = Some(policy))
+    }
+
+    /// Who may put this blueprint's pages into a frame; see [`Route::frame_options`].
+    pub fn frame_options(self, frames: FrameOptions) -> Self {
+        self.step(move |site| scoped(site).shield.frame_options = Some(frames))
     }
 
     /// Runs the steps in the scope of this blueprint.

@@ -26,7 +26,7 @@ pub(crate) fn page(error: &Error, request: &Request) -> Response {
     if wants_json(request) || !of_interest {
         return plain_page(error, request);
     }
-    let mut html = String::from(HEAD);
+    let mut html = HEAD.replace("NONCE", request.csp_nonce().unwrap_or_default());
     let status = error.status();
     let _ = write!(
         html,
@@ -53,7 +53,7 @@ pub(crate) fn page(error: &Error, request: &Request) -> Response {
 }
 
 const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-<title>Debug</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}pre{background:#f4f4f4;padding:.6rem;overflow:auto}\
+<title>Debug</title>\n<style nonce=\"NONCE\">body{font:15px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}pre{background:#f4f4f4;padding:.6rem;overflow:auto}\
 th{text-align:left;vertical-align:top;padding-right:1rem;font-weight:600;white-space:nowrap}td{overflow-wrap:anywhere}mark{background:#ffd}</style>\n";
 
 fn failure(html: &mut String, error: &Error) {

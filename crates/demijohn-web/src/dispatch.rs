@@ -5,7 +5,8 @@ use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
 use crate::proxy::TrustedProxies;
 use crate::route::Arm;
-use crate::shield::host;
+use crate::shield::cors::{self, Allowed};
+use crate::shield::{Headers, Shield, host};
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
@@ -30,6 +31,7 @@ pub(crate) struct Engine {
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) teardowns: Vec<Teardown>,
     pub(crate) options: Options,
+    pub(crate) shield: Shield,
 }
 
 /// What the site decides for all its requests.
@@ -61,6 +63,10 @@ pub(crate) struct Way {
     pub(crate) errors: Vec<ErrorHandlers>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) automatic_options: bool,
+    /// The headers of its answers, where they are not those of the site.
+    pub(crate) headers: Option<Headers>,
+    /// Which other origins may read them.
+    pub(crate) cors: Option<Allowed>,
 }
 
 /// Why no handler runs.
@@ -114,6 +120,10 @@ impl Engine {
                 errors::plain_page(&error, request)
             }
         };
+        let way = request.route_index().and_then(|route| self.ways.get(route as usize));
+        let way = way.unwrap_or(&self.astray);
+        self.shield
+            .finish(way.headers.as_ref(), way.cors.as_ref(), request, &mut response);
         if request.method() == Method::HEAD {
             strip_body(&mut response);
         }
@@ -130,6 +140,14 @@ impl Engine {
     async fn enter(&self, request: &mut Request) -> Response {
         if let Err(error) = self.admit(request) {
             return self.answer_error(request, &self.astray, error).await;
+        }
+        if let Some(response) = self.shield.to_https(request) {
+            return response;
+        }
+        if self.shield.has_cors
+            && let Some(response) = self.preflight(request)
+        {
+            return response;
         }
         if self.middleware.is_empty() {
             return self.inside(request).await;
@@ -170,6 +188,17 @@ impl Engine {
             ))),
             false => Err(Error::bad_request("this site does not answer for that host")),
         }
+    }
+
+    /// The answer to what a browser asks before it sends a request from a page of another origin. Only the routing of that request
+    /// tells which rule holds.
+    fn preflight(&self, request: &Request) -> Option<Response> {
+        let method = cors::asked_method(request)?;
+        let way = match self.find(&method, request.path(), None) {
+            Found::Route { route, .. } => &self.ways[route as usize],
+            Found::Astray(_) => return None,
+        };
+        Some(way.cors.as_ref()?.preflight(&method, request))
     }
 
     /// Routing and all that is inside of it.

@@ -96,6 +96,9 @@ pub use query::{Form, FromPairs, Query};
 pub use reply::{Html, Redirect, Respond, Text};
 pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
 pub use routes::{Listed, Routes, Routing};
+pub use shield::FrameOptions;
+pub use shield::cors::Cors;
+pub use shield::csp::Csp;
 pub use state::State;
 pub use stream::{Sender, Streamed};
 #[cfg(feature = "tower")]

@@ -1,7 +1,8 @@
 //! Pages from templates.
 //!
-//! A handler returns a [`Page`] of a struct that names its template, and the framework renders it. `url_for(..)` and
-//! `request` are there in every template without being handed over.
+//! A handler returns a [`Page`] of a struct that names its template, and the framework renders it. `url_for(..)`, `request` and
+//! `csp_nonce` are there in every template without being handed over: `<script nonce="{{ csp_nonce }}">` is the way to have a script
+//! inside of a page.
 //!
 //! ```ignore
 //! #[derive(Context)]
@@ -29,13 +30,15 @@ use crate::routes::Routes;
 use crate::urls::Urls;
 use demijohn_core::check::{Check, Finding, nearest};
 use demijohn_core::reply::content;
+use demijohn_core::request::new_nonce;
 use demijohn_core::site::{Bag, Phase, Site};
 use demijohn_core::{Assemble, Error, Operation, Part, Reply, Request, Response, Result};
 use demijohn_template::minijinja::functions::Function;
 use demijohn_template::minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Object, Value};
 use demijohn_template::minijinja::{self, ErrorKind};
 use demijohn_template::{Builder, Context, Engine, Fault, Folder, Template};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
 use std::sync::Arc;
 
 /// A page: its struct names the template and holds what the template shows.
@@ -85,8 +88,12 @@ impl Reply for Rendered {
 /// 500 with the template, the line and its source in the log.
 pub fn render_text(request: &Request, template: &str, context: impl Context) -> Result<String> {
     let engine = request.provided::<Arc<Engine>>()?;
-    let _here = Here::enter(request);
-    engine.render(template, context).map_err(|error| {
+    let here = Here::enter(request);
+    let rendered = engine.render(template, context);
+    if let Some(nonce) = here.leave() {
+        request.adopt_csp_nonce(nonce);
+    }
+    rendered.map_err(|error| {
         // A record of the log is one line, so the excerpt is several.
         for line in error.excerpt().iter().flat_map(|excerpt| excerpt.lines()) {
             tracing::error!(target: "demijohn::template", "{line}");
@@ -192,7 +199,8 @@ fn plan(site: &mut Site) {
         let parts = std::mem::take(site.entry::<Parts>());
         let mut builder = Engine::builder()
             .function("url_for", url_for)
-            .global("request", Value::from_object(RequestHere));
+            .global("request", Value::from_object(RequestHere))
+            .global("csp_nonce", Value::from_object(CspNonce));
         for setup in parts.setups {
             builder = setup(builder);
         }
@@ -278,6 +286,7 @@ struct Here {
     method: http::Method,
     uri: http::Uri,
     route: Option<u32>,
+    nonce: OnceCell<String>,
 }
 
 thread_local! {
@@ -294,6 +303,10 @@ impl Here {
             method: request.method().clone(),
             uri: request.uri().clone(),
             route: request.route_index(),
+            nonce: request
+                .given_csp_nonce()
+                .map(|nonce| nonce.to_owned().into())
+                .unwrap_or_default(),
         };
         HERE.with_borrow_mut(|stack| stack.push(here));
         Leave
@@ -308,6 +321,13 @@ impl Here {
             .get::<demijohn_core::request::RouteTable>()?
             .0
             .get(self.route? as usize)
+    }
+}
+
+impl Leave {
+    /// The nonce, if the template asked for it.
+    fn leave(self) -> Option<String> {
+        Here::with(|here| here.nonce.get().cloned())?
     }
 }
 
@@ -343,6 +363,22 @@ impl Object for RequestHere {
                 _ => return None,
             })
         })?
+    }
+}
+
+/// `csp_nonce`: made when it is first written out.
+#[derive(Debug)]
+struct CspNonce;
+
+impl Object for CspNonce {
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nonce = Here::with(|here| {
+            if here.nonce.get().is_none() {
+                let _ = here.nonce.set(new_nonce().map_err(|_| fmt::Error)?);
+            }
+            here.nonce.get().cloned().ok_or(fmt::Error)
+        });
+        f.write_str(&nonce.ok_or(fmt::Error)??)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::handler::{Endpoint, Handler};
 use crate::hook::{self, After, AfterFn, Before, BeforeFn, Guard, HookAnswer, Middleware, MiddlewareFn};
+use crate::shield::csp::Csp;
+use crate::shield::{FrameOptions, Overrides};
 use demijohn_core::{Operation, Reply};
 use http::Method;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub struct Route {
     pub(crate) summary: &'static str,
     documents: Vec<Document>,
     pub(crate) auto_options: Option<bool>,
+    pub(crate) shield: Overrides,
 }
 
 /// Adds to the documentation of a route.
@@ -57,6 +60,7 @@ impl Route {
             summary: "",
             documents: Vec::new(),
             auto_options: None,
+            shield: Overrides::default(),
         }
     }
 
@@ -107,6 +111,24 @@ impl Route {
     /// site is built, what a status means here.
     pub fn document(mut self, document: impl Fn(&mut Operation) + Send + Sync + 'static) -> Self {
         self.documents.push(Arc::new(document));
+        self
+    }
+
+    /// The content security policy of this route's answers, in place of the site's; [`Csp::none`] for none.
+    pub fn csp(mut self, policy: Csp) -> Self {
+        self.shield.csp = Some(policy);
+        self
+    }
+
+    /// A policy whose breaches are reported and not kept from happening; [`Csp::none`] for none, whatever the site says.
+    pub fn csp_report_only(mut self, policy: Csp) -> Self {
+        self.shield.csp_report_only = Some(policy);
+        self
+    }
+
+    /// Who may put this route's pages into a frame, in place of nobody.
+    pub fn frame_options(mut self, frames: FrameOptions) -> Self {
+        self.shield.frame_options = Some(frames);
         self
     }
 

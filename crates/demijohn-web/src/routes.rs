@@ -2,9 +2,12 @@
 
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
 use crate::route::Route;
+use crate::shield::Overrides;
+use crate::shield::cors::Cors;
 use demijohn_core::{Operation, Site};
 use http::Method;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Routes and hooks of a site under assembly, in the site's bag.
 ///
@@ -37,6 +40,8 @@ pub(crate) struct Group {
     pub(crate) after: Vec<After>,
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) errors: ErrorHandlers,
+    pub(crate) shield: Overrides,
+    pub(crate) cors: Option<Arc<Cors>>,
 }
 
 /// One endpoint of the list: a method, a path, and what is known of the handler.
@@ -72,6 +77,16 @@ impl Routes {
             }
         }
         list
+    }
+
+    /// Where something has other headers than the site: a blueprint's name or a route's pattern.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = (String, &Overrides)> {
+        let groups = self.groups.iter().map(|(name, group)| (name.clone(), &group.shield));
+        let routes = self
+            .routes
+            .iter()
+            .map(|declared| (declared.pattern(), &declared.route.shield));
+        groups.chain(routes).filter(|(_, overrides)| !overrides.is_empty())
     }
 
     pub(crate) fn group(&mut self, blueprint: &str) -> &mut Group {

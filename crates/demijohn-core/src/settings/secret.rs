@@ -103,7 +103,8 @@ pub(super) fn is_secret_name(name: &str) -> bool {
 
 /// The value as it may be printed: nothing of a secret, and no password of an address.
 pub(super) fn masked(name: &str, shown: &str) -> String {
-    match is_secret_name(name) && !shown.is_empty() {
+    // A switch is no secret, whatever it is called.
+    match is_secret_name(name) && !matches!(shown, "" | "true" | "false") {
         true => "***".to_owned(),
         false => mask_addresses(shown),
     }

@@ -1,0 +1,717 @@
+//! What every answer is protected with, whatever the site does itself.
+
+use demijohn_core::check::Selection;
+use demijohn_core::settings::Sources;
+use demijohn_covers::covers;
+use demijohn_web::http::{Method, StatusCode};
+use demijohn_web::test::{TestClient, block_on};
+use demijohn_web::{
+    Application, Assemble, Blueprint, Cors, Csp, Error, FrameOptions, Request, Response, Result, TrustedProxies, get,
+    post,
+};
+
+/// A site behind a proxy that says by which scheme the client came.
+fn site() -> Application {
+    Application::new()
+        .trust_proxies(TrustedProxies {
+            scheme: 1,
+            ..TrustedProxies::default()
+        })
+        .route("/", get(async || "hello"))
+        .route("/slash/", get(async || "hello"))
+        .route("/form", post(async || "done"))
+        .route(
+            "/fails",
+            get(async || -> Result<&'static str> { Err(Error::internal("no")) }),
+        )
+        .route("/panics", get(panics))
+        .route("/unchanged", get(async || StatusCode::NOT_MODIFIED))
+}
+
+async fn panics() -> &'static str {
+    panic!("on purpose")
+}
+
+fn client(site: Application, settings: &[(&str, &str)]) -> TestClient {
+    let sources = Sources::none().set("DEBUG", false);
+    let sources = settings
+        .iter()
+        .fold(sources, |sources, (name, value)| sources.var(*name, *value));
+    site.build(sources)
+        .unwrap_or_else(|findings| panic!("{findings:#?}"))
+        .test_client()
+}
+
+/// The ids and names of what `check --deploy` finds.
+fn deploy(mut site: Application, settings: &[(&str, &str)]) -> Vec<String> {
+    let sources = settings
+        .iter()
+        .fold(Sources::none(), |sources, (name, value)| sources.var(*name, *value));
+    demijohn_core::settings::add_checks(&mut site.site_mut().checks);
+    let ready = site.build(sources).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let selection = Selection {
+        deploy: true,
+        tags: vec!["security".to_owned()],
+        ..Selection::default()
+    };
+    let program = ready.program();
+    let found = program.checks.run(ready.site(), ready.settings(), &selection);
+    let mut found: Vec<String> = found
+        .iter()
+        .map(|finding| format!("{} {}", finding.id.trim_start_matches("security."), finding.object))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The errors that keep a site from starting.
+fn refused(site: Application, settings: &[(&str, &str)]) -> Vec<String> {
+    let sources = settings
+        .iter()
+        .fold(Sources::none(), |sources, (name, value)| sources.var(*name, *value));
+    match site.build(sources) {
+        Ok(ready) => {
+            let findings = ready.settings().findings();
+            findings.iter().map(|finding| finding.id.to_owned()).collect()
+        }
+        Err(findings) => findings.iter().map(|finding| finding.id.to_owned()).collect(),
+    }
+}
+
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
+
+#[test]
+fn every_answer_has_the_headers() {
+    block_on(async {
+        let client = client(site(), &[]);
+        let answers = [
+            (client.get("/").await, 200),
+            (client.get("/nothing").await, 404),
+            (client.get("/slash").await, 308),
+            (client.get("/form").await, 405),
+            (client.get("/fails").await, 500),
+            (client.get("/panics").await, 500),
+            (client.request(Method::OPTIONS, "/").await, 200),
+            (client.request(Method::HEAD, "/").await, 200),
+            (client.get(&format!("/{}", "x".repeat(9000))).await, 414),
+            (client.get("/").header("host", "evil.example").await, 400),
+            (
+                client
+                    .get("/")
+                    .header("accept", "application/json")
+                    .header("host", "evil.example")
+                    .await,
+                400,
+            ),
+        ];
+        for (answer, status) in answers {
+            assert_eq!(answer.status().as_u16(), status);
+            for (name, value) in [
+                ("x-content-type-options", "nosniff"),
+                ("referrer-policy", "same-origin"),
+                ("x-frame-options", "DENY"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("content-security-policy", POLICY),
+            ] {
+                assert_eq!(answer.header(name), Some(value), "{status} {name}");
+            }
+            for name in [
+                "server",
+                "x-powered-by",
+                "strict-transport-security",
+                "access-control-allow-origin",
+            ] {
+                assert_eq!(answer.header(name), None, "{status} {name}");
+            }
+        }
+        // The browser keeps the page that it has, and the policy that came with it.
+        assert_eq!(client.get("/unchanged").await.header("content-security-policy"), None);
+    });
+}
+
+#[test]
+fn nosniff_and_referrer_policy() {
+    covers!("security.headers.nosniff");
+    covers!("security.headers.referrer");
+    covers!("security.headers.coop");
+    block_on(async {
+        let own = |_: &mut Request, mut response: Response| async move {
+            response.headers_mut().insert("referrer-policy", "no-referrer".parse()?);
+            Ok::<_, Error>(response)
+        };
+        let site = || site().route("/own", get(async || "own").after(own));
+        let plain = client(site(), &[]);
+        let answer = plain.get("/").await;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+        assert_eq!(answer.header("cross-origin-opener-policy"), Some("same-origin"));
+        assert_eq!(plain.get("/own").await.header("referrer-policy"), Some("no-referrer"));
+        let other = client(
+            site(),
+            &[
+                ("SECURE_CONTENT_TYPE_NOSNIFF", "false"),
+                ("SECURE_REFERRER_POLICY", "no-referrer, strict-origin"),
+                ("SECURE_CROSS_ORIGIN_OPENER_POLICY", ""),
+            ],
+        );
+        let answer = other.get("/").await;
+        assert_eq!(answer.header("x-content-type-options"), None);
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer,strict-origin"));
+        assert_eq!(answer.header("cross-origin-opener-policy"), None);
+        let popups = client(
+            site(),
+            &[("SECURE_CROSS_ORIGIN_OPENER_POLICY", "same-origin-allow-popups")],
+        );
+        let answer = popups.get("/").await;
+        assert_eq!(
+            answer.header("cross-origin-opener-policy"),
+            Some("same-origin-allow-popups")
+        );
+        assert_eq!(
+            refused(site(), &[("SECURE_REFERRER_POLICY", "sometimes")]),
+            ["security.E023"]
+        );
+        assert_eq!(
+            refused(site(), &[("SECURE_CROSS_ORIGIN_OPENER_POLICY", "x")]),
+            ["security.E024"]
+        );
+        assert_eq!(refused(site(), &[("SECURE_HSTS_SECONDS", "long")]), ["settings.E001"]);
+    });
+}
+
+#[test]
+fn strict_transport_security() {
+    covers!("security.hsts.seconds");
+    covers!("security.hsts.subdomains");
+    covers!("security.hsts.preload");
+    block_on(async {
+        let told = |settings: &'static [(&str, &str)], scheme: &'static str| async move {
+            let client = client(site(), settings);
+            let answer = client.get("/").header("x-forwarded-proto", scheme).await;
+            answer.header("strict-transport-security").map(str::to_owned)
+        };
+        let year = "max-age=31536000; includeSubDomains";
+        assert_eq!(told(&[], "https").await.as_deref(), Some(year));
+        assert_eq!(told(&[], "http").await, None);
+        let hour = &[
+            ("SECURE_HSTS_SECONDS", "3600"),
+            ("SECURE_HSTS_INCLUDE_SUBDOMAINS", "false"),
+        ];
+        assert_eq!(told(hour, "https").await.as_deref(), Some("max-age=3600"));
+        assert_eq!(told(hour, "http").await, None);
+        let preload = told(&[("SECURE_HSTS_PRELOAD", "true")], "https").await;
+        assert_eq!(preload, Some(format!("{year}; preload")));
+        assert_eq!(told(&[("SECURE_HSTS_SECONDS", "0")], "https").await, None);
+        // `localhost` in development is not to be https for a year.
+        let answer = site().test_client().get("/").header("x-forwarded-proto", "https").await;
+        assert_eq!(answer.header("strict-transport-security"), None);
+    });
+}
+
+#[test]
+fn http_leads_to_https() {
+    covers!("security.ssl.redirect");
+    block_on(async {
+        let on = ("SECURE_SSL_REDIRECT", "true");
+        let there = client(site(), &[on]);
+        let answer = there.get("/a//b?x=1&y=%2F").await;
+        assert_eq!(answer.status(), 301);
+        assert_eq!(answer.header("location"), Some("https://localhost/a//b?x=1&y=%2F"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        let answer = there.post("/form").await;
+        assert_eq!(answer.status(), 308, "a form arrives as a form");
+        assert_eq!(there.get("/").header("x-forwarded-proto", "https").await.status(), 200);
+        // A host that is not ours is not led anywhere.
+        assert_eq!(there.get("/").header("host", "evil.example").await.status(), 400);
+        let other = client(site(), &[on, ("SECURE_SSL_HOST", "www.example.org")]);
+        assert_eq!(
+            other.get("/x?y").await.header("location"),
+            Some("https://www.example.org/x?y")
+        );
+        let exempt = client(
+            site(),
+            &[on, ("SECURE_REDIRECT_EXEMPT", "/slash/, /.well-known/{*rest}")],
+        );
+        assert_eq!(exempt.get("/slash/").await.status(), 200);
+        assert_eq!(exempt.get("/.well-known/x/y").await.status(), 404);
+        assert_eq!(exempt.get("/").await.status(), 301);
+        assert_eq!(client(site(), &[]).get("/").await.status(), 200);
+        assert_eq!(
+            refused(site(), &[on, ("SECURE_REDIRECT_EXEMPT", "no/{slash")]),
+            ["security.E031"]
+        );
+    });
+}
+
+#[test]
+fn proxies_are_believed_when_told_so() {
+    covers!("security.ssl.proxy_header");
+    covers!("security.hosts.forwarded");
+    block_on(async {
+        let tell = async |request: &mut Request| Some(format!("{} {}", request.scheme(), request.host().unwrap_or("")));
+        let site = || {
+            Application::new()
+                .allowed_hosts(["localhost", "shop.example"])
+                .before(tell)
+        };
+        let ask = |site: Application, scheme: &'static str| async move {
+            let request = site.test_client().get("/").header("x-forwarded-proto", scheme);
+            let request = request
+                .header("x-forwarded-host", "shop.example")
+                .header("x-forwarded-port", "8443");
+            request.await.text().to_owned()
+        };
+        assert_eq!(ask(site(), "https").await, "http localhost");
+        let scheme_alone = TrustedProxies {
+            scheme: 1,
+            ..TrustedProxies::default()
+        };
+        assert_eq!(
+            ask(site().trust_proxies(scheme_alone), "https").await,
+            "https localhost"
+        );
+        assert_eq!(ask(site().trust_proxies(scheme_alone), "http").await, "http localhost");
+        let all = TrustedProxies::hops(1);
+        assert_eq!(ask(site().trust_proxies(all), "https").await, "https shop.example:8443");
+    });
+}
+
+#[test]
+fn frames() {
+    covers!("security.clickjacking.middleware");
+    covers!("http.decorator.xframe");
+    block_on(async {
+        let own = |_: &mut Request, mut response: Response| async move {
+            response.headers_mut().insert("x-frame-options", "SAMEORIGIN".parse()?);
+            Ok::<_, Error>(response)
+        };
+        let site = || {
+            let widgets = Blueprint::new("widgets")
+                .frame_options(FrameOptions::SameOrigin)
+                .route("/", get(async || "widget"))
+                .route("/closed", get(async || "widget").frame_options(FrameOptions::Deny));
+            site()
+                .route("/own", get(async || "own").after(own))
+                .route("/open", get(async || "open").frame_options(FrameOptions::Allow))
+                .mount("/widgets", widgets)
+        };
+        let plain = client(site(), &[]);
+        for (path, frames, ancestors) in [
+            ("/", Some("DENY"), Some("'none'")),
+            ("/own", Some("SAMEORIGIN"), Some("'none'")),
+            ("/open", None, None),
+            ("/widgets/", Some("SAMEORIGIN"), Some("'self'")),
+            ("/widgets/closed", Some("DENY"), Some("'none'")),
+        ] {
+            let answer = plain.get(path).await;
+            assert_eq!(answer.header("x-frame-options"), frames, "{path}");
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            let said = policy.split("frame-ancestors ").nth(1);
+            assert_eq!(said, ancestors, "{path}");
+        }
+        let same = client(site(), &[("X_FRAME_OPTIONS", "SAMEORIGIN")]);
+        let answer = same.get("/").await;
+        assert_eq!(answer.header("x-frame-options"), Some("SAMEORIGIN"));
+        assert!(
+            answer
+                .header("content-security-policy")
+                .is_some_and(|p| p.ends_with("frame-ancestors 'self'"))
+        );
+        assert_eq!(refused(site(), &[("X_FRAME_OPTIONS", "MAYBE")]), ["security.E030"]);
+    });
+}
+
+#[test]
+fn content_security_policies() {
+    covers!("security.csp.header");
+    covers!("security.csp.report_only");
+    block_on(async {
+        let policy = |settings: &'static [(&str, &str)]| async move {
+            let answer = client(site(), settings).get("/").await;
+            let of = |name| answer.header(name).map(str::to_owned);
+            (of("content-security-policy"), of("content-security-policy-report-only"))
+        };
+        let lists = r#"{"default-src": ["'self'"], "img-src": ["'self'", "https:"]}"#;
+        let sent = "default-src 'self'; img-src 'self' https:";
+        let lists: &'static [(&str, &str)] = Box::leak(Box::new([("SECURE_CSP", lists)]));
+        assert_eq!(policy(lists).await.0.as_deref(), Some(sent));
+        let text = &[("SECURE_CSP", "default-src 'self'; img-src 'self' https:")];
+        assert_eq!(policy(text).await.0.as_deref(), Some(sent));
+        assert_eq!(policy(&[("SECURE_CSP", "")]).await, (None, None));
+        let both = policy(&[("SECURE_CSP_REPORT_ONLY", "default-src 'none'; report-uri /csp/")]).await;
+        assert_eq!(
+            both,
+            (
+                Some(POLICY.to_owned()),
+                Some("default-src 'none'; report-uri /csp/".to_owned())
+            )
+        );
+        let only = policy(&[("SECURE_CSP", ""), ("SECURE_CSP_REPORT_ONLY", "default-src 'none'")]).await;
+        assert_eq!(only, (None, Some("default-src 'none'".to_owned())));
+        for wrong in ["Default Src 'self'", "img-src a,b"] {
+            let found = refused(site(), Box::leak(Box::new([("SECURE_CSP", wrong)])));
+            assert_eq!(found, ["security.E026"], "{wrong}");
+        }
+        let line_break = Csp::none().directive("img-src", ["a\r\nx-evil: 1"]);
+        assert_eq!(
+            refused(site().route("/x", get(async || "").csp(line_break)), &[]),
+            ["security.E026"]
+        );
+    });
+}
+
+#[test]
+fn nonces() {
+    covers!("security.csp.nonce");
+    block_on(async {
+        async fn page(request: &mut Request) -> Result<Option<String>> {
+            match request.path() {
+                "/page" => {
+                    let nonce = request.csp_nonce()?.to_owned();
+                    assert_eq!(request.csp_nonce()?, nonce, "one for the whole request");
+                    Ok(Some(nonce))
+                }
+                _ => Ok(None),
+            }
+        }
+        let site = site().route("/page", get(async || "")).before(page);
+        let client = client(site, &[]);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let answer = client.get("/page").await;
+            let (nonce, policy) = (
+                answer.text().to_owned(),
+                answer.header("content-security-policy").unwrap_or_default(),
+            );
+            assert!(nonce.len() >= 22 && !seen.contains(&nonce), "{nonce}");
+            assert!(
+                policy.contains(&format!(
+                    "script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}';"
+                )),
+                "{policy}"
+            );
+            seen.push(nonce);
+        }
+        let answer = client.get("/").await;
+        assert!(
+            !answer
+                .header("content-security-policy")
+                .unwrap_or_default()
+                .contains("nonce")
+        );
+    });
+}
+
+#[cfg(feature = "template")]
+#[test]
+fn templates_have_the_nonce() {
+    use demijohn_template::{Folder, context};
+    use demijohn_web::{TemplatesExt, render};
+    static TEMPLATES: Folder = Folder::embedded(&[(
+        "page.html",
+        "{% if used %}<script nonce=\"{{ csp_nonce }}\"></script><style nonce=\"{{ csp_nonce }}\"></style>{% endif %}",
+    )]);
+    block_on(async {
+        let site = site()
+            .templates(TEMPLATES)
+            .route("/used", get(async || render("page.html", context! { used => true })))
+            .route("/unused", get(async || render("page.html", context! { used => false })));
+        let client = client(site, &[]);
+        let answer = client.get("/used").await;
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        let nonce = policy
+            .split("'nonce-")
+            .nth(1)
+            .and_then(|rest| rest.split('\'').next())
+            .unwrap_or_default();
+        assert!(nonce.len() >= 22);
+        assert_eq!(
+            answer.text(),
+            format!("<script nonce=\"{nonce}\"></script><style nonce=\"{nonce}\"></style>")
+        );
+        assert_eq!(
+            client.get("/unused").await.header("content-security-policy"),
+            Some(POLICY)
+        );
+    });
+}
+
+#[test]
+fn routes_have_policies_of_their_own() {
+    covers!("security.csp.override");
+    block_on(async {
+        let widgets = Blueprint::new("widgets")
+            .csp(Csp::none().directive("default-src", [Csp::NONE]))
+            .route("/", get(async || ""))
+            .route("/own", get(async || "").csp(Csp::strict()));
+        let site = site()
+            .mount("/widgets", widgets)
+            .route("/off", get(async || "").csp(Csp::none()))
+            .route("/quiet", get(async || "").csp_report_only(Csp::none()))
+            .route(
+                "/told",
+                get(async || "").csp_report_only(Csp::none().directive("img-src", [Csp::NONE])),
+            )
+            .route(
+                "/bare",
+                get(async || "").csp(Csp::none().directive("script-src", [Csp::NONCE])),
+            );
+        let client = client(site, &[("SECURE_CSP_REPORT_ONLY", "default-src https:")]);
+        for (path, enforced, reported) in [
+            ("/", Some(POLICY), Some("default-src https:")),
+            ("/widgets/", Some("default-src 'none'"), Some("default-src https:")),
+            ("/widgets/own", Some(POLICY), Some("default-src https:")),
+            ("/off", None, Some("default-src https:")),
+            ("/quiet", Some(POLICY), None),
+            ("/told", Some(POLICY), Some("img-src 'none'")),
+            // Without a nonce that anybody asked for, nothing runs.
+            ("/bare", Some("script-src 'none'"), Some("default-src https:")),
+        ] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.header("content-security-policy"), enforced, "{path}");
+            assert_eq!(answer.header("content-security-policy-report-only"), reported, "{path}");
+        }
+    });
+}
+
+#[test]
+fn text_has_a_charset() {
+    block_on(async {
+        let site = [
+            "text/plain",
+            "text/css",
+            "Text/X-Odd",
+            "image/svg+xml",
+            "text/html; charset=latin1",
+            "application/json",
+            "image/png",
+            "text/event-stream",
+        ]
+        .iter()
+        .enumerate()
+        .fold(site(), |site, (i, kind)| {
+            let answer = async move || (StatusCode::OK, [("content-type", *kind)], "");
+            site.route(&format!("/{i}"), get(answer))
+        });
+        let client = client(site, &[]);
+        for (i, sent) in [
+            "text/plain; charset=utf-8",
+            "text/css; charset=utf-8",
+            "Text/X-Odd; charset=utf-8",
+            "image/svg+xml; charset=utf-8",
+            "text/html; charset=latin1",
+            "application/json",
+            "image/png",
+            "text/event-stream",
+        ]
+        .iter()
+        .enumerate()
+        {
+            assert_eq!(client.get(&format!("/{i}")).await.header("content-type"), Some(*sent));
+        }
+    });
+}
+
+#[test]
+fn pages_of_other_origins() {
+    block_on(async {
+        let guard = async |request: &mut Request| match request.header("authorization") {
+            Some(_) => Ok(()),
+            None => Err(Error::unauthorized("who is there?")),
+        };
+        let api = || {
+            Blueprint::new("api")
+                .with(
+                    Cors::origins(["https://app.example", "https://*.apps.example"])
+                        .credentials()
+                        .expose(["x-total"]),
+                )
+                .before(guard)
+                .route("/things", get(async || "[]").post(async || "made"))
+        };
+        let site = || site().mount("/api", api());
+        let client = client(site(), &[]);
+        let ask = |origin: &'static str| {
+            client
+                .get("/api/things")
+                .header("authorization", "x")
+                .header("origin", origin)
+        };
+        for origin in ["https://app.example", "https://a.apps.example"] {
+            let answer = ask(origin).await;
+            assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+            assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+            assert_eq!(answer.header("access-control-expose-headers"), Some("x-total"));
+            assert_eq!(answer.header("vary"), Some("origin"));
+        }
+        for origin in [
+            "null",
+            "*",
+            "",
+            "https://app.example.evil.example",
+            "https://evil-app.example",
+            "http://app.example",
+            "https://app.example:8443",
+            "https://apps.example",
+            "https://evilapps.example",
+            "https://app.example, https://evil.example",
+            "https://app.example/",
+            "https://user@app.example",
+        ] {
+            let answer = ask(origin).await;
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None, "{origin}");
+            assert_eq!(answer.header("vary"), Some("origin"), "{origin}");
+        }
+        // An error may be read too: by those who may read at all.
+        let refused_answer = client.get("/api/things").header("origin", "https://app.example").await;
+        assert_eq!(refused_answer.status(), 401);
+        assert_eq!(
+            refused_answer.header("access-control-allow-origin"),
+            Some("https://app.example")
+        );
+
+        let preflight = |path: &'static str, origin: &'static str, method: &'static str| {
+            let request = client.request(Method::OPTIONS, path).header("origin", origin);
+            request.header("access-control-request-method", method)
+        };
+        let answer = preflight("/api/things", "https://app.example", "POST").await;
+        assert_eq!(answer.status(), 204, "before guards, and before routing's own answer");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("https://app.example")
+        );
+        assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
+        assert!(
+            answer
+                .header("access-control-allow-headers")
+                .is_some_and(|names| names.contains("content-type"))
+        );
+        assert!(answer.header("vary").is_some());
+        let answer = preflight("/api/things", "https://evil.example", "POST").await;
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        assert_eq!(answer.header("access-control-allow-methods"), None);
+        for (path, method) in [("/api/things", "DELETE"), ("/api/nothing", "GET"), ("/", "GET")] {
+            let answer = preflight(path, "https://app.example", method).await;
+            assert_eq!(answer.header("access-control-allow-methods"), None, "{method} {path}");
+        }
+        // Nothing outside of the blueprint.
+        let answer = client.get("/").header("origin", "https://app.example").await;
+        assert_eq!(
+            (answer.header("access-control-allow-origin"), answer.header("vary")),
+            (None, None)
+        );
+    });
+}
+
+#[test]
+fn pages_of_every_origin_get_no_cookies() {
+    block_on(async {
+        let open = client(site(), &[("CORS_ALLOWED_ORIGINS", "*")]);
+        let answer = open.get("/").header("origin", "https://any.example").await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        let with_cookies = [("CORS_ALLOWED_ORIGINS", "*"), ("CORS_ALLOW_CREDENTIALS", "true")];
+        assert!(refused(site(), &with_cookies).contains(&"security.E032".to_owned()));
+        assert!(refused(site().with(Cors::any().credentials()), &[]).contains(&"security.E032".to_owned()));
+        assert!(refused(site(), &[("CORS_ALLOWED_ORIGINS", "app.example")]).contains(&"security.E032".to_owned()));
+        let named = client(site(), &[("CORS_ALLOWED_ORIGINS", "https://a.example")]);
+        let answer = named.get("/nothing").header("origin", "https://a.example").await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
+    });
+}
+
+#[test]
+fn protections_that_are_off_are_told() {
+    covers!("security.check.hsts");
+    covers!("security.check.ssl_redirect");
+    covers!("security.check.debug");
+    covers!("security.check.allowed_hosts");
+    let good = [
+        ("DEBUG", "false"),
+        ("ALLOWED_HOSTS", "example.org"),
+        ("SECURE_SSL_REDIRECT", "true"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| deploy(site(), &[&good[..], more].concat());
+    assert_eq!(with(&[("SECURE_HSTS_PRELOAD", "true")]), Vec::<String>::new());
+    assert_eq!(with(&[]), ["W021 SECURE_HSTS_PRELOAD"]);
+    assert_eq!(with(&[("SECURE_HSTS_SECONDS", "0")]), ["W004 SECURE_HSTS_SECONDS"]);
+    let preload = ("SECURE_HSTS_PRELOAD", "true");
+    for (name, value, told) in [
+        ("SECURE_HSTS_INCLUDE_SUBDOMAINS", "false", "W005"),
+        ("SECURE_CONTENT_TYPE_NOSNIFF", "false", "W006"),
+        ("SECURE_SSL_REDIRECT", "false", "W008"),
+        ("DEBUG", "true", "W018"),
+        ("X_FRAME_OPTIONS", "SAMEORIGIN", "W019"),
+        ("ALLOWED_HOSTS", "", "W020"),
+        ("ALLOWED_HOSTS", "*", "W020"),
+        ("SECURE_REFERRER_POLICY", "", "W022"),
+        ("SECURE_CROSS_ORIGIN_OPENER_POLICY", "", "W030"),
+        ("SECURE_CSP", "", "W031"),
+        ("SECURE_CSP", "script-src 'unsafe-inline'", "W032"),
+        ("CORS_ALLOWED_ORIGINS", "*", "W033"),
+    ] {
+        assert_eq!(
+            with(&[preload, (name, value)]),
+            [format!("{told} {name}")],
+            "{name}={value}"
+        );
+    }
+    let routes = site()
+        .route(
+            "/off",
+            get(async || "").csp(Csp::none()).frame_options(FrameOptions::Allow),
+        )
+        .mount(
+            "/w",
+            Blueprint::new("widgets").csp(Csp::strict().directive("script-src", [Csp::UNSAFE_INLINE])),
+        );
+    let found = deploy(routes, &[&good[..], &[preload]].concat());
+    assert_eq!(found, ["W019 /off", "W031 /off", "W032 widgets"]);
+}
+
+#[test]
+fn allowed_hosts() {
+    covers!("security.hosts.allowed");
+    block_on(async {
+        let ask = |client: TestClient, host: &'static str| async move {
+            let request = client.get(&format!("http://{host}/")).without_header("host");
+            request.await.status().as_u16()
+        };
+        let named = client(site(), &[("ALLOWED_HOSTS", ".ex.org")]);
+        for (host, status) in [
+            ("ex.org", 200),
+            ("a.ex.org", 200),
+            ("A.EX.org:8000", 200),
+            ("evil.com", 400),
+            ("badex.org", 400),
+        ] {
+            assert_eq!(ask(named.clone(), host).await, status, "{host}");
+        }
+        assert_eq!(ask(client(site(), &[("ALLOWED_HOSTS", "*")]), "any.example").await, 200);
+        let development = site().test_client();
+        for (host, status) in [
+            ("localhost:8000", 200),
+            ("a.localhost", 200),
+            ("127.0.0.1", 200),
+            ("[::1]:8000", 200),
+            ("evil.com", 400),
+        ] {
+            assert_eq!(ask(development.clone(), host).await, status, "{host}");
+        }
+    });
+}
+
+#[test]
+fn settings_of_the_shield_are_listed() {
+    let ready = site()
+        .build(Sources::none())
+        .unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let rows = ready.settings().rows();
+    assert!(
+        rows.iter()
+            .any(|row| row.name == "SECURE_CSP" && row.value == Csp::strict().to_string())
+    );
+}
