@@ -122,6 +122,12 @@ pub const SECRET_KEY_FALLBACKS: Key<Vec<Secret>> = Key::new(
     "",
     "former values of SECRET_KEY whose signatures are still good",
 );
+/// Keys of a Django site.
+pub const DJANGO_COMPAT: Key<bool> = Key::new(
+    "DJANGO_COMPAT",
+    "false",
+    "takes any SECRET_KEY that is not empty, for a site that moves from Django with sessions and signatures by an old key",
+);
 /// Names that the site answers to.
 pub const ALLOWED_HOSTS: Key<Vec<String>> = Key::new(
     "ALLOWED_HOSTS",
@@ -181,6 +187,7 @@ struct Own {
     debug: bool,
     secret_key: Secret,
     secret_key_fallbacks: Vec<Secret>,
+    django_compat: bool,
     allowed_hosts: Vec<String>,
     bind: Bind,
     workers: u16,
@@ -238,6 +245,7 @@ impl Settings {
         settings.declare(&DEBUG);
         settings.declare(&SECRET_KEY);
         settings.declare(&SECRET_KEY_FALLBACKS);
+        settings.declare(&DJANGO_COMPAT);
         settings.declare(&ALLOWED_HOSTS);
         settings.declare(&BIND);
         settings.declare(&WORKERS);
@@ -556,6 +564,7 @@ impl Settings {
             debug: own(self, &DEBUG),
             secret_key: own(self, &SECRET_KEY),
             secret_key_fallbacks: own(self, &SECRET_KEY_FALLBACKS),
+            django_compat: own(self, &DJANGO_COMPAT),
             allowed_hosts: own(self, &ALLOWED_HOSTS),
             bind: own(self, &BIND),
             workers: own(self, &WORKERS),

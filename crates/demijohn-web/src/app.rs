@@ -4,6 +4,7 @@ use crate::blueprint::Blueprint;
 use crate::commands;
 use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
+use crate::json::is_json_type;
 use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
@@ -17,7 +18,7 @@ use demijohn_core::check::{Finding, Level};
 use demijohn_core::command::Program;
 use demijohn_core::request::{RouteInfo, RouteTable};
 use demijohn_core::settings::{ALLOWED_HOSTS, MAX_BODY_BYTES, Sources};
-use demijohn_core::{Assemble, Bag, Error, Part, Reply, Settings, Site};
+use demijohn_core::{Assemble, Bag, Error, Operation, Part, Reply, Settings, Site};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -575,6 +576,7 @@ fn way(
         way.after.extend(route.after.iter().rev().cloned());
         way.middleware.extend(route.middleware.iter().cloned());
         way.max_body_bytes = route.max_body_bytes;
+        way.json = answers_json(route);
         way.automatic_options = route.auto_options.unwrap_or(options.automatic_options);
     }
     for group in groups.iter().rev() {
@@ -597,4 +599,13 @@ fn way(
         }
     });
     way
+}
+
+fn answers_json(route: &Route) -> bool {
+    let operations = route.operations();
+    let json = |operation: &Operation| {
+        let mut produced = operation.produces.iter();
+        operation.templates.is_empty() && !operation.produces.is_empty() && produced.all(|kind| is_json_type(kind))
+    };
+    operations.iter().all(|(_, _, operation)| json(operation))
 }

@@ -12,11 +12,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Only on a loopback address and under a name of this machine: debug mode on a server in the open shows nothing.
+/// Only on a loopback address and under a name of this machine: debug mode on a server in the open shows nothing. A proxy on this machine
+/// would make everybody look local, so what came by one is not.
 pub(crate) fn may_show(request: &Request) -> bool {
     let here = request.host().is_some_and(host::is_loopback);
+    let relayed = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+    let relayed = relayed.iter().any(|name| request.headers().contains_key(*name));
     // The test client has no peer.
-    here && request.peer().is_none_or(|peer| peer.ip().is_loopback())
+    here && !relayed && request.peer().is_none_or(|peer| peer.ip().is_loopback())
 }
 
 /// The page, for server errors and for paths that no route has.

@@ -63,6 +63,8 @@ pub(crate) struct Way {
     pub(crate) errors: Vec<ErrorHandlers>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) automatic_options: bool,
+    /// Its handlers answer with JSON and nothing else.
+    pub(crate) json: bool,
     /// The headers of its answers, where they are not those of the site.
     pub(crate) headers: Option<Headers>,
     /// Which other origins may read them.
@@ -99,6 +101,13 @@ impl Engine {
     /// The engine of a built site.
     pub(crate) fn of(site: &Bag) -> &Engine {
         site.get::<Engine>().expect("`Application::build` puts it in")
+    }
+
+    /// True when the route of the request answers with JSON and nothing else.
+    pub(crate) fn answers_json(request: &Request) -> bool {
+        let engine = request.site().get::<Engine>();
+        let way = engine.and_then(|engine| engine.ways.get(request.route_index()? as usize));
+        way.is_some_and(|way| way.json)
     }
 
     /// Answers a request: never fails, never panics, logs once.
@@ -181,13 +190,13 @@ impl Engine {
             );
         }
         let name = named_host(request)?;
-        match host::is_allowed(name, &self.options.allowed_hosts) {
-            true => Ok(()),
-            false if self.options.debug => Err(Error::bad_request(format!(
-                "this site does not answer for the host `{name}`; add it to ALLOWED_HOSTS"
-            ))),
-            false => Err(Error::bad_request("this site does not answer for that host")),
+        if host::is_allowed(name, &self.options.allowed_hosts) {
+            return Ok(());
         }
+        if self.options.debug {
+            tracing::warn!(host = ?name, "the site does not answer for this host; add it to ALLOWED_HOSTS if it should");
+        }
+        Err(Error::bad_request("this site does not answer for that host"))
     }
 
     /// The answer to what a browser asks before it sends a request from a page of another origin. Only the routing of that request

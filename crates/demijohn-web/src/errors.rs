@@ -1,6 +1,7 @@
 //! Answers to errors: handlers of the site, then plain pages for people and JSON for programs.
 
 use crate::accept::Accept;
+use crate::dispatch::Engine;
 use crate::hook::ErrorHandlers;
 use crate::json::is_json;
 use demijohn_core::{Bag, Error, Request, Response, Result};
@@ -65,22 +66,22 @@ pub(crate) async fn handled(
     Some(answer.await)
 }
 
-/// True when the client is a program that reads JSON rather than a person with a browser. Who accepts both alike (`*/*`) and
-/// sent JSON gets JSON.
+/// True when the client is a program that reads JSON rather than a person with a browser. Who accepts both alike (`*/*`) gets JSON where
+/// he sent JSON, or where the route answers nothing else.
 pub(crate) fn wants_json(request: &Request) -> bool {
     let accept = Accept::of(request);
     let json = accept
         .weight("application/json")
         .max(accept.weight("application/problem+json"));
     let html = accept.weight("text/html");
-    json > html || (json == html && is_json(request))
+    json > html || (json == html && (is_json(request) || Engine::answers_json(request)))
 }
 
 /// The answer when the site has none of its own. Of a 5xx it says the status and nothing else.
 pub(crate) fn plain_page(error: &Error, request: &Request) -> Response {
     match wants_json(request) {
         true => problem(error),
-        false => with_head(page(error), error),
+        false => with_head(page(error, request), error),
     }
 }
 
@@ -126,12 +127,13 @@ pub fn problem(error: &Error) -> Response {
     with_head(response, error)
 }
 
-fn page(error: &Error) -> Response {
+/// A page that says what happened and no more: nothing of the program, and nothing of what was asked for.
+fn page(error: &Error, request: &Request) -> Response {
     let status = error.status();
     let title = status.canonical_reason().unwrap_or("Error");
     let text = match error.client_text() {
-        text if text == title => String::new(),
-        text => format!("<p>{}</p>", escape(text)),
+        text if text == title => explanation(status),
+        text => text,
     };
     let mut faults = String::new();
     for fault in error.faults() {
@@ -141,13 +143,51 @@ fn page(error: &Error) -> Response {
         faults = format!("<ul>{faults}</ul>");
     }
     let code = status.as_u16();
+    let text = escape(text);
+    // Without randomness for a nonce the page is as plain as can be.
+    let style = match request.csp_nonce() {
+        Ok(nonce) => format!("<style nonce=\"{nonce}\">{STYLE}</style>\n"),
+        Err(_) => String::new(),
+    };
     demijohn_core::reply::content(
         "text/html; charset=utf-8",
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-             <title>{code} {title}</title>\n<h1>{title}</h1>\n{text}{faults}\n</html>\n"
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{code} {title}</title>\n{style}\
+             <main>\n<strong>{code}</strong>\n<h1>{title}</h1>\n<p>{text}</p>{faults}\n</main>\n</html>\n"
         ),
     )
+}
+
+const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;font:1.1rem/1.6 system-ui,sans-serif}\
+main{max-width:34rem;padding:2rem;box-shadow:-.3rem 0 #7a9}strong{font-size:3.5rem;line-height:1;opacity:.55}\
+h1{margin:.4rem 0;font-size:1.6rem}p,ul{margin:.4rem 0;overflow-wrap:anywhere}";
+
+/// What a status means for who sees the page.
+fn explanation(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "The request could not be understood.",
+        401 => "You need to log in to see this.",
+        403 => "You are not allowed to do this.",
+        404 => "There is no page at this address.",
+        405 => "This address does not take such a request.",
+        406 => "This is not there in a form that you asked for.",
+        408 => "The request took too long to arrive.",
+        409 => "Somebody else has changed this in the meantime.",
+        410 => "This is gone for good.",
+        413 => "What you sent is too large.",
+        414 => "The address is too long.",
+        415 => "What you sent is of a kind that is not taken here.",
+        422 => "Something in what you sent is not right.",
+        429 => "That was too often. Wait a little, and try again.",
+        431 => "The headers of the request are too long.",
+        500 => "Something went wrong here. It was noted.",
+        501 => "This cannot be done here.",
+        502..=504 => "This is not at hand just now. Try again in a moment.",
+        507 => "There is no room left to store this.",
+        _ if status.is_server_error() => "Something went wrong here.",
+        _ => "The request cannot be answered.",
+    }
 }
 
 pub(crate) fn escape(text: &str) -> String {

@@ -99,6 +99,7 @@ pub use routes::{Listed, Routes, Routing};
 pub use shield::FrameOptions;
 pub use shield::cors::Cors;
 pub use shield::csp::Csp;
+pub use shield::redirect::is_safe_redirect;
 pub use state::State;
 pub use stream::{Sender, Streamed};
 #[cfg(feature = "tower")]

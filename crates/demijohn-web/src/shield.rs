@@ -6,6 +6,7 @@
 pub(crate) mod cors;
 pub(crate) mod csp;
 pub(crate) mod host;
+pub(crate) mod redirect;
 pub(crate) mod settings;
 
 use cors::{Allowed, Cors};

@@ -6,8 +6,8 @@ use demijohn_covers::covers;
 use demijohn_web::http::{Method, StatusCode};
 use demijohn_web::test::{TestClient, block_on};
 use demijohn_web::{
-    Application, Assemble, Blueprint, Cors, Csp, Error, FrameOptions, Request, Response, Result, TrustedProxies, get,
-    post,
+    Application, Assemble, Blueprint, Cookie, Cors, Csp, Error, FrameOptions, Json, Pairs, Path, Query, Redirect,
+    Request, Response, Result, TrustedProxies, get, is_safe_redirect, post,
 };
 
 /// A site behind a proxy that says by which scheme the client came.
@@ -112,10 +112,16 @@ fn every_answer_has_the_headers() {
                 ("referrer-policy", "same-origin"),
                 ("x-frame-options", "DENY"),
                 ("cross-origin-opener-policy", "same-origin"),
-                ("content-security-policy", POLICY),
             ] {
                 assert_eq!(answer.header(name), Some(value), "{status} {name}");
             }
+            // A page of ours has its style by nonce.
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            let nonce = policy.split(" 'nonce-").nth(1).and_then(|rest| rest.split('\'').next());
+            let plain = nonce.map_or(policy.to_owned(), |nonce| {
+                policy.replace(&format!(" 'nonce-{nonce}'"), "")
+            });
+            assert_eq!(plain, POLICY, "{status}");
             for name in [
                 "server",
                 "x-powered-by",
@@ -246,7 +252,6 @@ fn http_leads_to_https() {
 
 #[test]
 fn proxies_are_believed_when_told_so() {
-    covers!("security.ssl.proxy_header");
     covers!("security.hosts.forwarded");
     block_on(async {
         let tell = async |request: &mut Request| Some(format!("{} {}", request.scheme(), request.host().unwrap_or("")));
@@ -714,4 +719,354 @@ fn settings_of_the_shield_are_listed() {
         rows.iter()
             .any(|row| row.name == "SECURE_CSP" && row.value == Csp::strict().to_string())
     );
+}
+
+#[test]
+fn redirects_lead_where_browsers_take_them_for_ours() {
+    covers!("security.redirect.safe_url");
+    covers!("security.redirect.scheme");
+    block_on(async {
+        let next = async |Query(asked): Query<Pairs>| Redirect::to(asked.get("next").unwrap_or("/"));
+        let or = async |Query(asked): Query<Pairs>| Redirect::to_or(asked.get("next").unwrap_or("/"), "/home");
+        let long = async || Redirect::away(format!("https://example.org/{}", "x".repeat(9000)));
+        let site = site()
+            .route("/next", get(next))
+            .route("/or", get(or))
+            .route("/script", get(async || Redirect::away("javascript:alert(1)")))
+            .route("/long", get(long))
+            .route(
+                "/break",
+                get(async || Redirect::away("https://example.org/\r\nset-cookie: a=b")),
+            );
+        let client = client(site, &[]);
+        assert_eq!(client.get("/next?next=/ok").await.header("location"), Some("/ok"));
+        for target in [
+            "https://evil.com",
+            "//evil.com",
+            "javascript:x",
+            "/%5Cevil.com",
+            "%5C%5Cevil.com",
+            "/%09/evil.com",
+            "%0d%0aset-cookie:a=b",
+        ] {
+            let answer = client.get(&format!("/next?next={target}")).await;
+            assert_eq!(
+                (answer.status().as_u16(), answer.header("location")),
+                (400, None),
+                "{target}"
+            );
+            assert_eq!(
+                client.get(&format!("/or?next={target}")).await.header("location"),
+                Some("/home"),
+                "{target}"
+            );
+        }
+        for path in ["/script", "/long", "/break"] {
+            let answer = client.get(path).await;
+            assert!(
+                answer.status().as_u16() >= 400 && answer.header("location").is_none(),
+                "{path}"
+            );
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+        let too_long = format!("/{}", "x".repeat(9000));
+        assert!(!is_safe_redirect(&too_long, &["example.org"], false));
+        assert!(is_safe_redirect("https://example.org/ok", &["example.org"], true));
+        // The redirect for the slash leads to a path of this site, whatever the path looks like.
+        for path in [
+            "//evil.example/slash",
+            "/\\evil.example/slash",
+            "//slash",
+            "/%2f/slash",
+            "/slash//",
+            "//evil.example/%2e%2e/slash",
+        ] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.header("location"), None, "{path}");
+        }
+    });
+}
+
+#[test]
+fn line_breaks_make_no_headers() {
+    covers!("security.headers.injection");
+    block_on(async {
+        let header = async || (StatusCode::OK, [("x-said", "a\r\nset-cookie: evil=1".to_owned())], "");
+        let cookie = async || -> Result<Response> {
+            let mut response = Response::new("".into());
+            response
+                .headers_mut()
+                .insert("set-cookie", Cookie::new("k", "v\r\nx-evil: 1").header()?);
+            Ok(response)
+        };
+        let path = async || -> Result<Response> {
+            let mut response = Response::new("".into());
+            response
+                .headers_mut()
+                .insert("set-cookie", Cookie::new("k", "v").path("/\nx-evil: 1").header()?);
+            Ok(response)
+        };
+        let away = async || Redirect::away("https://example.org/\r\nx-evil: 1");
+        let client = client(
+            site()
+                .route("/header", get(header))
+                .route("/cookie", get(cookie))
+                .route("/path", get(path))
+                .route("/away", get(away)),
+            &[],
+        );
+        for path in ["/header", "/cookie", "/path", "/away"] {
+            let answer = client.get(path).await;
+            assert!(answer.status().as_u16() >= 400, "{path}");
+            for name in ["set-cookie", "x-evil", "location", "x-said"] {
+                assert_eq!(answer.header(name), None, "{path}");
+            }
+        }
+    });
+}
+
+#[test]
+fn guards_see_what_handlers_get() {
+    block_on(async {
+        let seen = async |request: &mut Request| match request.path().starts_with("/admin/") {
+            true => Err(Error::forbidden("not you")),
+            false => Ok(()),
+        };
+        let admin = Blueprint::new("admin")
+            .before(async |_: &mut Request| -> Result<()> { Err(Error::forbidden("not you")) })
+            .route("/users", get(async || "secret"))
+            .route("/users/{name}", get(async |Path(name): Path<String>| name));
+        // A guard by prefix of the path and a guard by blueprint come to the same end.
+        for site in [site().before(seen).mount("/admin", admin), {
+            let open = Blueprint::new("admin").route("/users", get(async || "secret"));
+            site().before(seen).mount("/admin", open)
+        }] {
+            let client = client(site, &[]);
+            for path in [
+                "/admin/users",
+                "//admin/users",
+                "/admin//users",
+                "/admin/./users",
+                "/./admin/users",
+                "/x/../admin/users",
+                "/x/%2e%2e/admin/users",
+                "/admin%2fusers",
+                "/admin/users/",
+                "/admin/users;x=1",
+                "/admin;x/users",
+                "/ADMIN/users",
+                "/admin/Users",
+                "/%61dmin/users",
+                "/admin/users%00",
+                "/admin/users%20",
+                "/admin/users.",
+                "/admin/users%0a",
+                "/admin\\users",
+                "/admin/users/..%2fusers",
+            ] {
+                let answer = client.get(path).await;
+                assert!(
+                    [400, 403, 404].contains(&answer.status().as_u16()),
+                    "{path}: {}",
+                    answer.status()
+                );
+                assert!(!answer.text().contains("secret"), "{path}");
+            }
+        }
+    });
+}
+
+#[test]
+fn pages_of_errors_say_what_happened_and_no_more() {
+    block_on(async {
+        async fn numbers(Path(id): Path<i64>) -> Json<i64> {
+            Json(id)
+        }
+        let site = site()
+            .route(
+                "/numbers/{id}",
+                get(numbers)
+                    .delete(async |Path(_): Path<i64>| -> Result<Json<i64>> { Err(Error::internal("deep secret")) }),
+            )
+            .route("/small", post(async |body: String| body).max_body_bytes(10))
+            .error_page(StatusCode::GONE, async |_: &Error, _: &mut Request| "ours")
+            .route(
+                "/gone",
+                get(async || -> Result<&'static str> { Err(Error::bare(StatusCode::GONE)) }),
+            );
+        let client = client(site, &[]);
+        let html = |path: &str| client.get(path).header("accept", "text/html,*/*;q=0.8");
+        for (answer, status) in [
+            (html("/wp-login.php?x=%3Cscript%3E").await, 404),
+            (html("/numbers/%3Cb%3E").await, 404),
+            (html("/fails").await, 500),
+            (html("/panics").await, 500),
+            (html("/form").await, 405),
+            (html(&format!("/{}", "x".repeat(9000))).await, 414),
+            (html("/").header("x-long", &"x".repeat(40000)).await, 431),
+            (client.post("/small").body("x".repeat(100)).await, 413),
+        ] {
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            let nonce = answer
+                .text()
+                .split("<style nonce=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            assert!(
+                policy.contains(&format!("'nonce-{}'", nonce.unwrap_or("none"))),
+                "{}",
+                answer.text()
+            );
+            for leak in [
+                "wp-login",
+                "script>",
+                "on purpose",
+                "tests/",
+                ".rs",
+                "i64",
+                "demijohn",
+                "panic",
+                "/numbers",
+                "stack",
+            ] {
+                assert!(
+                    !answer.text().contains(leak),
+                    "{status} tells {leak}: {}",
+                    answer.text()
+                );
+            }
+        }
+        assert_eq!(
+            (html("/gone").await.text(), html("/gone").await.status().as_u16()),
+            ("ours", 410)
+        );
+        // Programs get RFC 9457: who asks for JSON, who sent JSON, who asked a route that has nothing else.
+        let problems = [
+            (client.get("/nothing").header("accept", "application/json").await, 404),
+            (
+                client
+                    .get("/nothing")
+                    .header("accept", "application/problem+json")
+                    .await,
+                404,
+            ),
+            (
+                client
+                    .request(Method::DELETE, "/numbers/7")
+                    .header("accept", "*/*")
+                    .await,
+                500,
+            ),
+            (
+                client
+                    .post("/nothing")
+                    .header("content-type", "application/json")
+                    .body("{}")
+                    .await,
+                404,
+            ),
+        ];
+        for (answer, status) in problems {
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            let body: serde_json::Value = answer.json();
+            assert_eq!(body["status"], status);
+            assert!(!answer.text().contains("secret"));
+        }
+    });
+}
+
+#[test]
+fn details_are_for_the_developer_at_this_machine() {
+    block_on(async {
+        let site = || {
+            Application::new().allowed_hosts(["*"]).route(
+                "/fails",
+                get(async || -> Result<&'static str> { Err(Error::internal("deep secret")) }),
+            )
+        };
+        let debug = site().test_client();
+        let ask = |client: &TestClient| client.get("/fails").header("accept", "text/html");
+        assert!(ask(&debug).await.text().contains("deep secret"));
+        for (name, value) in [
+            ("x-forwarded-for", "127.0.0.1"),
+            ("forwarded", "for=127.0.0.1"),
+            ("via", "1.1 proxy"),
+            ("x-real-ip", "::1"),
+        ] {
+            assert!(
+                !ask(&debug).header(name, value).await.text().contains("deep secret"),
+                "{name}"
+            );
+        }
+        let elsewhere = ask(&debug)
+            .from_peer("10.0.0.7:1".parse().unwrap_or_else(|_| unreachable!()))
+            .await;
+        assert!(!elsewhere.text().contains("deep secret"));
+        for host in ["example.org", "localhost.example.org", "127.0.0.1.example.org"] {
+            let answer = debug
+                .get(&format!("http://{host}/fails"))
+                .without_header("host")
+                .header("accept", "text/html")
+                .await;
+            assert!(!answer.text().contains("deep secret"), "{host}");
+        }
+        let production = site().test_production_client();
+        for (name, value) in [
+            ("x-debug", "1"),
+            ("cookie", "debug=1"),
+            ("x-forwarded-host", "localhost"),
+        ] {
+            let answer = production
+                .get("/fails?debug=1&DEBUG=true")
+                .header(name, value)
+                .header("accept", "text/html")
+                .await;
+            assert!(!answer.text().contains("deep secret"));
+        }
+    });
+}
+
+#[test]
+fn keys_that_can_be_guessed_are_told() {
+    covers!("security.check.secret_key");
+    let long = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnop";
+    let signs = || {
+        let mut site = site();
+        site.site_mut().settings_mut().needs_secret("sessions");
+        site
+    };
+    let told = |settings: &[(&str, &str)]| {
+        let found = deploy(signs(), settings).into_iter();
+        found.filter(|found| found.contains("SECRET_KEY")).collect::<Vec<_>>()
+    };
+    for weak in [
+        "",
+        "short",
+        "abcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcd",
+        &format!("insecure{long}"),
+    ] {
+        assert_eq!(told(&[("SECRET_KEY", weak)]), ["W009 SECRET_KEY"], "{weak}");
+        let production = [("DEBUG", "false"), ("SECRET_KEY", weak)];
+        let id = if weak.is_empty() {
+            "settings.E007"
+        } else {
+            "settings.E008"
+        };
+        let mut unfit = signs();
+        demijohn_core::settings::add_checks(&mut unfit.site_mut().checks);
+        assert!(refused(unfit, &production).contains(&id.to_owned()), "{weak}");
+        if !weak.is_empty() {
+            assert_eq!(
+                told(&[("SECRET_KEY", long), ("SECRET_KEY_FALLBACKS", weak)]),
+                ["W025 SECRET_KEY_FALLBACKS"]
+            );
+            // A site that moves from Django keeps its key, and is told.
+            let moved = [&production[..], &[("DJANGO_COMPAT", "true")]].concat();
+            assert_eq!(refused(signs(), &moved), Vec::<String>::new());
+            assert_eq!(told(&moved), ["W009 SECRET_KEY"]);
+        }
+    }
+    assert_eq!(told(&[("SECRET_KEY", long)]), Vec::<String>::new());
 }

@@ -33,6 +33,7 @@ fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) 
     if !needed_by.is_empty() {
         match settings.own.secret_key.weakness() {
             Some(_) if settings.own.secret_key.is_empty() => findings.push(no_secret_key(needed_by)),
+            Some(_) if settings.own.django_compat => {}
             Some(weakness) => findings.push(
                 Finding::error("settings.E008", format!("the key can be guessed: {weakness}"))
                     .on("SECRET_KEY")
@@ -41,7 +42,7 @@ fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) 
             None => {}
         }
         for (n, key) in settings.own.secret_key_fallbacks.iter().enumerate() {
-            if let Some(weakness) = key.weakness() {
+            if let Some(weakness) = key.weakness().filter(|_| !settings.own.django_compat || key.is_empty()) {
                 findings.push(
                     Finding::error("settings.E008", format!("key {} can be guessed: {weakness}", n + 1))
                         .on("SECRET_KEY_FALLBACKS")
@@ -92,17 +93,27 @@ pub fn add_checks(checks: &mut Checks) {
             ),
             _ => {}
         }
-        let key = settings
-            .own
-            .secret_key
-            .weakness()
-            .filter(|_| !settings.secret_needed_by.is_empty());
-        if let Some(weakness) = key.filter(|_| settings.debug()) {
-            findings.push(
-                Finding::warning("security.W009", format!("production would refuse it: {weakness}"))
-                    .on("SECRET_KEY")
-                    .hint(MAKE_A_KEY),
-            );
+        if settings.secret_needed_by.is_empty() {
+            return;
+        }
+        // What production refuses outright is told by that; here is what it would refuse, or was told to take.
+        if settings.debug() || settings.own.django_compat {
+            if let Some(weakness) = settings.own.secret_key.weakness() {
+                findings.push(
+                    Finding::warning("security.W009", format!("it can be guessed: {weakness}"))
+                        .on("SECRET_KEY")
+                        .hint(MAKE_A_KEY),
+                );
+            }
+            for (n, key) in settings.own.secret_key_fallbacks.iter().enumerate() {
+                if let Some(weakness) = key.weakness() {
+                    findings.push(
+                        Finding::warning("security.W025", format!("key {} can be guessed: {weakness}", n + 1))
+                            .on("SECRET_KEY_FALLBACKS")
+                            .hint("take it out as soon as nothing is signed by it any more"),
+                    );
+                }
+            }
         }
     });
 }
