@@ -8,21 +8,25 @@
 //!   [`Reply`] makes a response out of what the handler returned. Both describe themselves into an [`Operation`].
 //! - [`Part`] is the open door of assembly: whatever a blueprint or the site takes (`.models()`, `.admin()`, a
 //!   database) is a part that writes into the [`Site`]'s typed bag.
+//! - [`Clock`] is the time, [`session`] what sessions and accounts agree on.
 //! - [`Settings`], [`Check`](check::Check) and [`Command`](command::Command) are how a site is configured, examined
 //!   and driven.
 
 pub mod body;
 pub mod check;
+pub mod clock;
 pub mod command;
 mod configure;
 pub mod error;
 pub mod extract;
 pub mod reply;
 pub mod request;
+pub mod session;
 pub mod settings;
 pub mod site;
 
 pub use body::Body;
+pub use clock::Clock;
 pub use configure::Configure;
 pub use error::{BoxError, Error, Fault, Place, Result};
 pub use extract::{Extract, Needs, Operation, Parameter, Rejection};

@@ -40,6 +40,10 @@ enum BodyState {
     Taken,
 }
 
+/// An extension rather than a field, so that it stays with the head when foreign middleware takes the request apart.
+#[derive(Clone, Copy)]
+struct PersonalResponse;
+
 /// The route that a request was given to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteInfo {
@@ -163,6 +167,26 @@ impl Request {
     /// The same, to put values in.
     pub fn extensions_mut(&mut self) -> &mut http::Extensions {
         &mut self.head.extensions
+    }
+
+    /// Says that the response depends on who asks, because the session was looked at: no shared cache may keep it.
+    ///
+    /// Sessions and accounts call it; a handler calls it when it knows its visitor by other means.
+    ///
+    /// ```
+    /// # use demijohn_core::Request;
+    /// # let mut request = Request::placeholder();
+    /// assert!(!request.is_personal());
+    /// request.mark_personal();
+    /// assert!(request.is_personal());
+    /// ```
+    pub fn mark_personal(&mut self) {
+        self.head.extensions.insert(PersonalResponse);
+    }
+
+    /// True once [`mark_personal`](Self::mark_personal) was called.
+    pub fn is_personal(&self) -> bool {
+        self.head.extensions.get::<PersonalResponse>().is_some()
     }
 
     /// Parameters of the path by name, percent-decoded, in the order of the pattern.
