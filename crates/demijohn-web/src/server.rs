@@ -8,6 +8,7 @@ use crate::dispatch::Engine;
 use crate::wire::{Patience, Streaming, Wire};
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Error, Request, Result};
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -364,9 +365,8 @@ fn nonblocking(stream: std::net::TcpStream) -> std::io::Result<TcpStream> {
     TcpStream::from_std(stream)
 }
 
-/// hyper gives up on a head somewhere beyond this; the dispatch holds what it let through to the same limit. Of headers it
-/// takes 100.
-const MAX_HEAD_BYTES: usize = 32 << 10;
+/// hyper gives up on a head somewhere beyond this: later than [`Framing`](crate::framing::Framing), which answers.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// How long a connection without a request stays open after the end began. A client may be sending its next request at this
 /// moment: it is answered, and told that it was the last.
@@ -385,14 +385,18 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
         let stop = ending.clone();
         async move {
             let (mut head, body) = request.into_parts();
-            drop_ambiguous(&mut head.headers);
+            if answering.has_underscores() {
+                drop_ambiguous(&mut head.headers);
+            }
             let body = match http_body::Body::is_end_stream(&body) {
                 true => Body::empty(),
                 false => Body::stream(body),
             };
             let request = Request::new(head, body, Arc::clone(&site), Some(peer));
             let mut response = Engine::of(&site).answer(request).await;
-            if stop.begun() {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                answering.switch();
+            } else if stop.begun() {
                 response
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -404,6 +408,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
         }
     });
     let mut patience = head.map(|limit| Patience::new(watched, limit));
+    let mut too_slow = false;
     let result = {
         let mut http = http1::Builder::new();
         // Not `pipeline_flush`: it keeps answers back while bytes of the client are left, and loses them when those are no HTTP.
@@ -411,10 +416,11 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             // Answers are small: head and body in one buffer and one plain write cost less than a list of buffers.
             .writev(false)
             .header_read_timeout(None);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
+        let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service).with_upgrades());
         let mut seat = stop.seat();
         let mut farewell = None;
         let mut told = false;
+        let too_slow = &mut too_slow;
         poll_fn(|cx| {
             seat.take(cx.waker());
             if !told && stop.begun() {
@@ -426,7 +432,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             }
             let polled = connection.as_mut().poll(cx);
             if polled.is_pending() && patience.as_mut().is_some_and(|patience| patience.is_over(cx)) {
-                // The waiting client is let go without an answer: it has not asked anything yet.
+                *too_slow = true;
                 return Poll::Ready(Ok(()));
             }
             polled
@@ -436,7 +442,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     if let Err(error) = &result {
         tracing::debug!("connection of {peer}: {error}");
     }
-    back.close().await;
+    back.close(too_slow).await;
 }
 
 /// Drops headers with `_` in their names. A proxy that sets or removes `X-User` lets `X_User` pass, and much software takes

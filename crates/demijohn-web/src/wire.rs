@@ -1,14 +1,16 @@
-//! The connection as hyper sees it: where a client's end of sending is not yet the end of the conversation, and where
-//! closing lets the last answer arrive.
+//! The connection as hyper sees it: where nothing doubtful arrives, where a client's end of sending is not yet the end of the
+//! conversation, and where closing lets the last answer arrive.
 
+use crate::framing::{Fault, Framing, Phase};
+use crate::refusal::refusal;
 use bytes::Bytes;
 use demijohn_core::{Body, BoxError};
 use pin_project_lite::pin_project;
 use std::io::{Error, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,12 +27,26 @@ const MAX_DRAINED_BYTES: usize = 16 << 20;
 pub(crate) struct Wire {
     stream: Option<TcpStream>,
     busy: Busy,
+    framing: Framing,
+    /// What was wrong; nothing is read any more.
+    fault: Option<Fault>,
+    /// All answers before the fault are out, and its own is next.
+    refused: bool,
+    /// The client does not take what was last written.
+    stuck: bool,
     ended: Option<Pin<Box<tokio::time::Sleep>>>,
-    back: Arc<Mutex<Option<TcpStream>>>,
+    back: Arc<Mutex<Option<Returned>>>,
 }
 
 /// Where a [`Wire`] puts its stream.
-pub(crate) struct Back(Arc<Mutex<Option<TcpStream>>>);
+pub(crate) struct Back(Arc<Mutex<Option<Returned>>>);
+
+struct Returned {
+    stream: TcpStream,
+    /// The status that is still to be answered.
+    refused: Option<u16>,
+    phase: Phase,
+}
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> (Wire, Back) {
@@ -38,6 +54,10 @@ impl Wire {
         let wire = Wire {
             stream: Some(stream),
             busy: Busy::default(),
+            framing: Framing::default(),
+            fault: None,
+            refused: false,
+            stuck: false,
             ended: None,
             back: Arc::clone(&back),
         };
@@ -55,6 +75,45 @@ impl Wire {
             None => Err(std::io::ErrorKind::NotConnected.into()),
         }
     }
+
+    /// Looks at what has come; only what is good stays.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, had: usize) {
+        if self.framing.asks_upgrade && self.busy.0.switched.load(Ordering::Relaxed) {
+            self.framing.give_over();
+        }
+        if let Err(bad) = self.framing.inspect(&buf.filled()[had..]) {
+            buf.set_filled(had + bad.good);
+            self.fault = Some(bad.fault);
+        }
+        if self.framing.has_underscores {
+            self.busy.0.has_underscores.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// In the middle of a body the fault is the handler's to hear of. Otherwise the answers before it come first, and then hyper
+    /// is told that the client has ended; [`Back`] answers.
+    fn poll_refused(&mut self, cx: &Context<'_>, fault: Fault) -> Poll<Result<(), Error>> {
+        match fault {
+            Fault::Body => Poll::Ready(Err(std::io::ErrorKind::InvalidData.into())),
+            // hyper asks again only when it is woken.
+            Fault::Head(_) if self.busy.wait(cx) || self.stuck => Poll::Pending,
+            Fault::Head(_) => {
+                self.refused = true;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn wrote(&mut self, cx: &Context<'_>, written: Poll<Result<usize, Error>>) -> Poll<Result<usize, Error>> {
+        let was_stuck = std::mem::replace(&mut self.stuck, written.is_pending());
+        if was_stuck && self.fault.is_some() {
+            cx.waker().wake_by_ref();
+        }
+        if !self.stuck {
+            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
 }
 
 /// How many requests of a connection are being answered.
@@ -68,6 +127,13 @@ struct Doing {
     answering: AtomicUsize,
     /// Grows with every answer and every write: whoever looks twice sees whether something went on.
     moves: AtomicUsize,
+    /// A request had a header with `_` in its name.
+    has_underscores: AtomicBool,
+    /// The connection was given to another protocol.
+    switched: AtomicBool,
+    /// The connection waits for an answer to be out, and this wakes it.
+    waits: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl Busy {
@@ -77,8 +143,19 @@ impl Busy {
         Answering(Arc::clone(&self.0))
     }
 
+    /// Whether an answer is not out yet; then the connection is woken when it is.
+    fn wait(&self, cx: &Context<'_>) -> bool {
+        if !self.is_answering() {
+            return false;
+        }
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.0.waits.store(true, Ordering::SeqCst);
+        // It may have gone out on another thread meanwhile.
+        self.is_answering()
+    }
+
     fn is_answering(&self) -> bool {
-        self.0.answering.load(Ordering::Relaxed) > 0
+        self.0.answering.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -160,31 +237,59 @@ impl http_body::Body for Streaming {
 /// A request that is being answered.
 pub(crate) struct Answering(Arc<Doing>);
 
+impl Answering {
+    /// Whether headers with `_` in their names have come.
+    pub(crate) fn has_underscores(&self) -> bool {
+        self.0.has_underscores.load(Ordering::Relaxed)
+    }
+
+    /// What comes after this answer is no HTTP.
+    pub(crate) fn switch(&self) {
+        self.0.switched.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+        self.0.answering.fetch_sub(1, Ordering::SeqCst);
         self.0.moves.fetch_add(1, Ordering::Relaxed);
+        if self.0.waits.load(Ordering::SeqCst) && self.0.waits.swap(false, Ordering::SeqCst) {
+            let waker = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+            waker.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let stream = self.stream.take();
-        *self.back.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+        let refused = match self.fault {
+            Some(Fault::Head(status)) if self.refused => Some(status),
+            _ => None,
+        };
+        let phase = self.framing.phase();
+        let returned = self.stream.take().map(|stream| Returned { stream, refused, phase });
+        *self.back.lock().unwrap_or_else(PoisonError::into_inner) = returned;
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        if let Some(fault) = self.fault {
+            return self.poll_refused(cx, fault);
+        }
         if self.ended.is_none() {
             let had = buf.filled().len();
             ready!(self.stream()?.poll_read(cx, buf))?;
             if buf.filled().len() > had {
-                return Poll::Ready(Ok(()));
+                self.inspect(buf, had);
+                return match self.fault {
+                    Some(fault) if buf.filled().len() == had => self.poll_refused(cx, fault),
+                    _ => Poll::Ready(Ok(())),
+                };
             }
             self.ended = Some(Box::pin(tokio::time::sleep(PATIENCE)));
         }
-        let busy = self.busy.is_answering();
+        let busy = self.busy.wait(cx);
         match &mut self.ended {
             Some(patience) if busy => patience.as_mut().poll(cx).map(Ok),
             _ => Poll::Ready(Ok(())),
@@ -195,10 +300,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
         let written = self.stream()?.poll_write(cx, buf);
-        if written.is_ready() {
-            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
-        }
-        written
+        self.wrote(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -220,20 +322,29 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize, Error>> {
         let written = self.stream()?.poll_write_vectored(cx, bufs);
-        if written.is_ready() {
-            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
-        }
-        written
+        self.wrote(cx, written)
     }
 }
 
 impl Back {
-    /// Closes the connection.
-    pub(crate) async fn close(self) {
-        let Some(mut stream) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+    /// Closes the connection, after the answer to what was refused. `too_slow` for a client whose time is over: it hears so when
+    /// it has begun a request.
+    pub(crate) async fn close(self, too_slow: bool) {
+        let returned = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Another protocol has it, or had it.
+        let Some(Returned {
+            mut stream,
+            refused,
+            phase,
+        }) = returned
+        else {
             return;
         };
+        let late = (too_slow && phase == Phase::Head).then_some(408);
         let closing = async {
+            if let Some(status) = refused.or(late) {
+                stream.write_all(&refusal(status, &[])).await?;
+            }
             stream.shutdown().await?;
             // What the client still sends (the body that nobody read) is taken in, or its system would throw our answer
             // away with the connection. Only so much, and only for so long.

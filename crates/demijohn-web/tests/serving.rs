@@ -496,11 +496,12 @@ fn only_waiting_clients_lose_patience() {
             .head_timeout(Duration::from_millis(400)),
         slow,
     );
-    let closes = |mut stream: TcpStream| {
+    let rest = |mut stream: TcpStream| {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
-        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        String::from_utf8_lossy(&rest).into_owned()
     };
+    let closes = |stream| assert_eq!(rest(stream), "");
     closes(running.connect());
     let mut dripping = running.connect();
     for byte in "GET / HTTP/1.1\r\nHost: localhost\r\nX-Never: ends, it just goes on and on and on"
@@ -512,7 +513,9 @@ fn only_waiting_clients_lose_patience() {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    closes(dripping);
+    // It has begun a request, so it is told (unless its last bytes crossed ours).
+    let told = rest(dripping);
+    assert!(told.is_empty() || told.starts_with("HTTP/1.1 408 "), "{told}");
     assert!(running.get("/slow").ends_with("done"));
     assert!(running.get("/pieces").contains("last"));
     // An open connection has as long for its next request as for its first.
@@ -526,4 +529,221 @@ fn only_waiting_clients_lose_patience() {
         assert!(String::from_utf8_lossy(&answer[..n]).contains("200 OK"));
     }
     closes(kept);
+}
+
+/// Where two readers may disagree about the end of a request, the connection ends: what follows is never served.
+#[test]
+fn nothing_is_served_after_a_doubt() {
+    let running = Running::new(app(), 1);
+    let good = "GET /json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let smuggled = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (doubtful, status) in [
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0, 0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: +0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length:\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nA: b\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\n c\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\0\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\nHost: localhost\n\n", "400"),
+        ("GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", "505"),
+        ("GET /\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n", "417"),
+        // Doubts in bodies, which the handler hears of.
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1 \r\nx\r\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nx\r\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\n0\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 9\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST /none HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\nx\r\n0\r\n\r\n",
+            "404",
+        ),
+    ] {
+        let talk = running.talk(&format!("{good}{doubtful}{smuggled}"));
+        assert_eq!(statuses(&talk), ["200", status], "{doubtful:?}: {talk}");
+        assert!(!talk.contains("Hello, World!HTTP"), "{talk}");
+        // The same where the pieces come one by one.
+        let mut stream = running.connect();
+        for piece in format!("{doubtful}{smuggled}").as_bytes().chunks(11) {
+            if stream.write_all(piece).is_err() {
+                break;
+            }
+        }
+        let mut alone = String::new();
+        let _ = stream.read_to_string(&mut alone);
+        assert!(
+            statuses(&alone).is_empty() || statuses(&alone) == [status],
+            "{doubtful:?}: {alone}"
+        );
+    }
+    assert_eq!(statuses(&running.get("/")), ["200"]);
+}
+
+#[test]
+fn a_refusal_comes_after_the_answers_before_it() {
+    let running = Running::new(app(), 1);
+    for path in ["/slow", "/stream"] {
+        let talk = running.talk(&format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\nno HTTP\r\n\r\n"
+        ));
+        assert_eq!(statuses(&talk), ["200", "400"], "{talk}");
+        let refusal = &talk[talk.rfind("HTTP/1.1 400").unwrap()..];
+        for header in [
+            "connection: close",
+            "x-content-type-options: nosniff",
+            "content-length: 16",
+            "date: ",
+        ] {
+            assert!(refusal.contains(header), "{header}: {refusal}");
+        }
+    }
+}
+
+/// A body is asked for when it is wanted; where it is not, what comes next could be it or a request, so nothing comes next.
+#[test]
+fn a_body_that_waits_to_be_asked_for() {
+    let running = Running::new(app(), 1);
+    let ask = |path: &str, then: &str| {
+        let mut stream = running.connect();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut buffer = [0; 4096];
+        let n = stream.read(&mut buffer).unwrap();
+        let mut talk = String::from_utf8_lossy(&buffer[..n]).into_owned();
+        let _ = stream.write_all(then.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        talk += &String::from_utf8_lossy(&rest);
+        talk
+    };
+    let taken = ask("/echo", "hello");
+    assert_eq!(statuses(&taken), ["100", "200"], "{taken}");
+    assert!(taken.ends_with("hello"), "{taken}");
+    let refused = ask("/none", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(statuses(&refused), ["404"], "{refused}");
+}
+
+/// Whatever arrives: an answer that is no fault of ours, and an end.
+#[test]
+fn any_bytes_are_answered_or_closed() {
+    let running = Running::new(app(), 1);
+    let seeds = [
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhelloGET /json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+    ];
+    let pieces = [
+        "\r",
+        "\n",
+        "\r\n",
+        "\0",
+        " ",
+        ":",
+        "\t",
+        "\u{e9}",
+        "0",
+        "5",
+        ",",
+        ";",
+        "/",
+        "%",
+        "chunked",
+        "Host: b\r\n",
+    ];
+    // A plain generator: the same cases in every run.
+    let mut state = 0x2545_f491_u32;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize % below
+    };
+    let mut cases = Vec::new();
+    for _ in 0..400 {
+        let mut bytes = seeds[next(seeds.len())].as_bytes().to_vec();
+        for _ in 0..=next(3) {
+            let at = next(bytes.len());
+            match next(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes[at] = u8::try_from(next(256)).unwrap(),
+                2 => bytes.truncate(at + 1),
+                _ => drop(bytes.splice(at..at, pieces[next(pieces.len())].bytes())),
+            }
+        }
+        cases.push(bytes);
+    }
+    let send = |bytes: &[u8]| {
+        let mut stream = running.connect();
+        stream.write_all(bytes).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut talk = Vec::new();
+        stream.read_to_end(&mut talk).unwrap();
+        let talk = String::from_utf8_lossy(&talk);
+        for status in statuses(&talk) {
+            assert!(
+                !status.starts_with('5') || status == "505" || status == "501",
+                "{:?}: {talk}",
+                bytes.escape_ascii().to_string()
+            );
+        }
+    };
+    // Some wait for the rest of a body for a second, so many go at once.
+    std::thread::scope(|scope| {
+        for some in cases.chunks(20) {
+            scope.spawn(move || some.iter().for_each(|bytes| send(bytes)));
+        }
+    });
+    assert_eq!(statuses(&running.get("/")), ["200"]);
 }
