@@ -51,9 +51,10 @@ pub trait Reply: Sized + Send {
 /// A response of this body and content type, for implementors of [`Reply`].
 pub fn content(content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Room for what every answer carries, so that the map does not grow on the way.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    *response.headers_mut() = headers;
     response
 }
 

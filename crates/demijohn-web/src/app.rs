@@ -577,6 +577,10 @@ fn way(
         way.middleware.extend(route.middleware.iter().cloned());
         way.max_body_bytes = route.max_body_bytes;
         way.json = answers_json(route);
+        #[cfg(feature = "compression")]
+        {
+            way.compress = route.compress;
+        }
         way.automatic_options = route.auto_options.unwrap_or(options.automatic_options);
     }
     for group in groups.iter().rev() {

@@ -67,6 +67,9 @@ pub(crate) struct Way {
     pub(crate) json: bool,
     /// The headers of its answers, where they are not those of the site.
     pub(crate) headers: Option<Headers>,
+    /// Whether they are compressed: never, or even where they are personal.
+    #[cfg(feature = "compression")]
+    pub(crate) compress: Option<bool>,
     /// Which other origins may read them.
     pub(crate) cors: Option<Allowed>,
 }
@@ -133,6 +136,8 @@ impl Engine {
         let way = way.unwrap_or(&self.astray);
         self.shield
             .finish(way.headers.as_ref(), way.cors.as_ref(), request, &mut response);
+        #[cfg(feature = "compression")]
+        crate::shield::compress::apply(way.compress, request, &mut response);
         if request.method() == Method::HEAD {
             strip_body(&mut response);
         }
@@ -193,9 +198,10 @@ impl Engine {
         if host::is_allowed(name, &self.options.allowed_hosts) {
             return Ok(());
         }
-        if self.options.debug {
-            tracing::warn!(host = ?name, "the site does not answer for this host; add it to ALLOWED_HOSTS if it should");
-        }
+        tracing::warn!(
+            target: "demijohn::security", host = ?name, id = %request.id(),
+            "the site does not answer for this host; add it to ALLOWED_HOSTS if it should"
+        );
         Err(Error::bad_request("this site does not answer for that host"))
     }
 

@@ -35,6 +35,8 @@ pub struct Route {
     documents: Vec<Document>,
     pub(crate) auto_options: Option<bool>,
     pub(crate) shield: Overrides,
+    #[cfg(feature = "compression")]
+    pub(crate) compress: Option<bool>,
 }
 
 /// Adds to the documentation of a route.
@@ -61,6 +63,8 @@ impl Route {
             documents: Vec::new(),
             auto_options: None,
             shield: Overrides::default(),
+            #[cfg(feature = "compression")]
+            compress: None,
         }
     }
 
@@ -129,6 +133,15 @@ impl Route {
     /// Who may put this route's pages into a frame, in place of nobody.
     pub fn frame_options(mut self, frames: FrameOptions) -> Self {
         self.shield.frame_options = Some(frames);
+        self
+    }
+
+    /// Whether answers are compressed. Unless set they are when they are text, large enough, and not personal: a page with a secret and
+    /// something that a visitor's browser was made to send tells the secret by its length (BREACH). With `true` personal ones are
+    /// compressed too, padded, which `check --deploy` tells; with `false` none is.
+    #[cfg(feature = "compression")]
+    pub fn compress(mut self, on: bool) -> Self {
+        self.compress = Some(on);
         self
     }
 

@@ -3,6 +3,8 @@
 //! All that can be worked out before the first request is: an answer costs a few look-ups in its own headers. A header that the handler
 //! set itself is kept.
 
+#[cfg(feature = "compression")]
+pub(crate) mod compress;
 pub(crate) mod cors;
 pub(crate) mod csp;
 pub(crate) mod host;
@@ -14,8 +16,8 @@ use csp::{Compiled, Csp};
 use demijohn_core::check::Finding;
 use demijohn_core::{Body, Request, Response};
 use http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, Entry, HeaderMap, HeaderName,
-    HeaderValue, InvalidHeaderValue, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE, Entry,
+    HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Method, StatusCode};
@@ -179,6 +181,9 @@ impl Shield {
         if let Some(cors) = cors {
             cors.mark(request, response);
         }
+        if request.is_personal() {
+            keep_personal(response.headers_mut());
+        }
         let unchanged = response.status() == StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
         headers.reserve(8);
@@ -209,6 +214,26 @@ impl Shield {
         {
             missing.insert(hsts.clone());
         }
+    }
+}
+
+/// An answer for one visitor is kept by nobody, unless the handler said how; then at most by that visitor's own browser.
+fn keep_personal(headers: &mut HeaderMap) {
+    vary(headers, &COOKIE);
+    let mut said = headers.get_all(CACHE_CONTROL).iter().peekable();
+    if said.peek().is_none() {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        return;
+    }
+    let mut words = said.flat_map(|line| line.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii));
+    // `public` is the handler's word that this is for everybody, whatever it read of the session.
+    let settled = |word: &[u8]| {
+        [&b"private"[..], b"no-store", b"public"]
+            .iter()
+            .any(|w| word.eq_ignore_ascii_case(w))
+    };
+    if !words.any(settled) {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
 }
 

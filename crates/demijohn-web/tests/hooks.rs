@@ -306,6 +306,25 @@ fn errors_are_answered_by_type_then_by_status() {
 }
 
 #[test]
+fn a_host_that_is_not_ours_is_refused_and_noted() {
+    covers!("http.error.400");
+    block_on(async {
+        let lines = log::capture();
+        let client = Application::new()
+            .route("/", get(async || "ok"))
+            .test_production_client();
+        let answer = client.get("http://evil.example/").without_header("host").await;
+        assert_eq!(answer.status(), 400);
+        assert!(!answer.text().contains("evil"), "{}", answer.text());
+        let lines = lines.lock().unwrap().clone();
+        let noted = lines
+            .iter()
+            .any(|line| line.contains("evil.example") && line.contains("ALLOWED_HOSTS"));
+        assert!(noted, "{lines:#?}");
+    });
+}
+
+#[test]
 fn the_500_page_says_nothing() {
     covers!("flask.errors.500", "http.error.500");
     block_on(async {

@@ -1070,3 +1070,213 @@ fn keys_that_can_be_guessed_are_told() {
     }
     assert_eq!(told(&[("SECRET_KEY", long)]), Vec::<String>::new());
 }
+
+#[test]
+fn personal_answers_are_kept_by_nobody() {
+    block_on(async {
+        let with = |value: &'static str| {
+            get(async || "").after(move |request: &mut Request, mut response: Response| {
+                request.mark_personal();
+                async move {
+                    if !value.is_empty() {
+                        response.headers_mut().insert("cache-control", value.parse()?);
+                    }
+                    response.headers_mut().insert("vary", "Accept, cookie".parse()?);
+                    Ok::<_, Error>(response)
+                }
+            })
+        };
+        let fails = get(async || -> Result<&'static str> { Err(Error::forbidden("no")) })
+            .before(async |request: &mut Request| request.mark_personal());
+        let site = site()
+            .route("/mine", with(""))
+            .route("/aged", with("max-age=60"))
+            .route("/own", with("Private, max-age=60"))
+            .route("/public", with("public, max-age=60"))
+            .route("/fails-for-me", fails);
+        let client = client(site, &[]);
+        for (path, kept) in [
+            ("/mine", &["private, no-store"][..]),
+            ("/aged", &["max-age=60", "private"]),
+            ("/own", &["Private, max-age=60"]),
+            ("/public", &["public, max-age=60"]),
+        ] {
+            let answer = client.get(path).await;
+            assert_eq!(
+                answer.headers().get_all("cache-control").iter().collect::<Vec<_>>(),
+                kept,
+                "{path}"
+            );
+            assert_eq!(answer.header("vary"), Some("Accept, cookie"), "{path}");
+        }
+        let answer = client.get("/fails-for-me").await;
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.header("cache-control"),
+                answer.header("vary")
+            ),
+            (403, Some("private, no-store"), Some("cookie"))
+        );
+        let answer = client.get("/").await;
+        assert_eq!((answer.header("cache-control"), answer.header("vary")), (None, None));
+    });
+}
+
+#[cfg(feature = "compression")]
+mod compression {
+    use super::*;
+    use demijohn_web::{Html, Streamed};
+    use std::io::Read;
+
+    fn page(length: usize) -> String {
+        "<p>the same again</p>".repeat(length / 21 + 1)[..length].to_owned()
+    }
+
+    fn unpacked(coding: &str, bytes: &[u8]) -> String {
+        let mut text = String::new();
+        let read = match coding {
+            "gzip" => flate2::read::GzDecoder::new(bytes).read_to_string(&mut text),
+            "br" => brotli::Decompressor::new(bytes, 4096).read_to_string(&mut text),
+            "zstd" => zstd::stream::read::Decoder::new(bytes).and_then(|mut decoder| decoder.read_to_string(&mut text)),
+            _ => panic!("{coding} is unknown"),
+        };
+        read.unwrap_or_else(|error| panic!("{coding}: {error}"));
+        text
+    }
+
+    fn pages() -> Application {
+        let etag = async |_: &mut Request, mut response: Response| {
+            response.headers_mut().insert("etag", "\"v1\"".parse()?);
+            Ok::<_, Error>(response)
+        };
+        let typed = |name: &'static str, value: &'static str| {
+            get(async || Html(page(5000))).after(move |_: &mut Request, mut response: Response| async move {
+                response.headers_mut().insert(name, value.parse()?);
+                Ok::<_, Error>(response)
+            })
+        };
+        let me = async |request: &mut Request| request.mark_personal();
+        site()
+            .route("/page", get(async || Html(page(5000))).after(etag))
+            .route("/large", get(async || Html(page(500_000))))
+            .route("/limit", get(async || Html(page(200))))
+            .route("/small", get(async || Html(page(199))))
+            .route("/never", get(async || Html(page(5000))).compress(false))
+            .route("/mine", get(async || Html(page(5000))).before(me))
+            .route("/mine-too", get(async || Html(page(5000))).before(me).compress(true))
+            .route("/image", typed("content-type", "image/png"))
+            .route("/packed", typed("content-encoding", "br"))
+            .route("/part", typed("content-range", "bytes 0-4999/9000"))
+            .route("/fixed", typed("cache-control", "No-Transform"))
+            .route("/events", typed("content-type", "text/event-stream"))
+            .route(
+                "/stream",
+                get(async || {
+                    Streamed::write(async |out| {
+                        for _ in 0..3 {
+                            out.send("chunk of a stream, ").await?;
+                        }
+                        Ok(())
+                    })
+                    .content_type("text/plain")
+                }),
+            )
+    }
+
+    #[test]
+    fn text_is_compressed_as_the_client_takes_it() {
+        covers!("http.middleware.gzip");
+        block_on(async {
+            let client = client(pages(), &[]);
+            for (accept, coding) in [
+                ("gzip", "gzip"),
+                ("br", "br"),
+                ("zstd", "zstd"),
+                ("gzip, deflate, br, zstd", "zstd"),
+                ("gzip;q=1, br;q=0.1", "gzip"),
+            ] {
+                for (path, length) in [("/page", 5000), ("/large", 500_000)] {
+                    let answer = client.get(path).header("accept-encoding", accept).await;
+                    assert_eq!(answer.header("content-encoding"), Some(coding), "{path} {accept}");
+                    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+                    assert!(answer.bytes().len() < length / 5);
+                    assert_eq!(unpacked(coding, answer.bytes()), page(length));
+                }
+                let answer = client.get("/page").header("accept-encoding", accept).await;
+                assert_eq!(answer.header("etag"), Some("W/\"v1\""));
+                assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+                let answer = client.get("/stream").header("accept-encoding", accept).await;
+                assert_eq!(answer.header("content-encoding"), Some(coding));
+                assert_eq!(unpacked(coding, answer.bytes()), "chunk of a stream, ".repeat(3));
+            }
+            assert_eq!(
+                client
+                    .get("/limit")
+                    .header("accept-encoding", "gzip")
+                    .await
+                    .header("content-encoding"),
+                Some("gzip")
+            );
+            // Errors are answers too; a client that names none gets none, and caches know.
+            let plain = client.get("/page").await;
+            assert_eq!(
+                (
+                    plain.header("content-encoding"),
+                    plain.header("vary"),
+                    plain.header("etag")
+                ),
+                (None, Some("accept-encoding"), Some("\"v1\""))
+            );
+            // Of lengths of what is padded nobody learns much.
+            let mut lengths = std::collections::BTreeSet::new();
+            for _ in 0..20 {
+                let answer = client
+                    .get("/mine-too")
+                    .header("accept-encoding", "gzip, br, zstd")
+                    .await;
+                assert_eq!(answer.header("content-encoding"), Some("gzip"));
+                assert_eq!(unpacked("gzip", answer.bytes()), page(5000));
+                lengths.insert(answer.bytes().len());
+            }
+            assert!(lengths.len() > 3, "{lengths:?}");
+        });
+    }
+
+    #[test]
+    fn what_is_not_to_be_compressed_is_not() {
+        block_on(async {
+            let client = client(pages(), &[]);
+            for path in [
+                "/small",
+                "/never",
+                "/mine",
+                "/image",
+                "/packed",
+                "/part",
+                "/fixed",
+                "/events",
+                "/unchanged",
+            ] {
+                let answer = client.get(path).header("accept-encoding", "gzip, br, zstd").await;
+                let expected = (path == "/packed").then_some("br");
+                assert_eq!(answer.header("content-encoding"), expected, "{path}");
+            }
+            let answer = client
+                .get("/page")
+                .header("authorization", "Bearer x")
+                .header("accept-encoding", "gzip")
+                .await;
+            assert_eq!(answer.header("content-encoding"), None, "what one client alone sees");
+            for accept in ["identity", "gzip;q=0", "deflate", "*;q=0", "gzip;q=0.5, identity"] {
+                let answer = client.get("/page").header("accept-encoding", accept).await;
+                assert_eq!(answer.header("content-encoding"), None, "{accept}");
+            }
+            let told = deploy(
+                pages(),
+                &[("SECURE_HSTS_PRELOAD", "true"), ("SECURE_SSL_REDIRECT", "true")],
+            );
+            assert!(told.contains(&"W034 /mine-too".to_owned()), "{told:?}");
+        });
+    }
+}

@@ -30,6 +30,7 @@
 //! | `admin` | pages over the rows of models: `.admin(ModelAdmin::<Article>::new())`, `.mount("/admin", admin())` |
 //! | `rest` | models as resources of a JSON API, documented as OpenAPI: `.resource(Resource::<Article>::new("articles"))`, `.mount("/api", api())` |
 //! | `multipart` | forms with files |
+//! | `compression` | answers in gzip, brotli and zstd |
 //! | `signing` | signed values, by `SECRET_KEY` |
 //! | `uuid` | `Path<Uuid>` |
 //! | `axum`, `tower` | what was made for axum and tower: extractors, layers, whole routers |

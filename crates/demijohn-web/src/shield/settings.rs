@@ -325,6 +325,21 @@ pub(crate) fn add_checks(checks: &mut Checks) {
         let Some(routes) = site.get::<crate::Routes>() else {
             return;
         };
+        #[cfg(feature = "compression")]
+        for declared in routes
+            .routes
+            .iter()
+            .filter(|declared| declared.route.compress == Some(true))
+        {
+            findings.push(
+                Finding::warning(
+                    "security.W034",
+                    "its answers are compressed even where they are personal",
+                )
+                .on(declared.pattern())
+                .hint("fine where none of them shows a secret beside what was sent; silence the id then"),
+            );
+        }
         for (place, overrides) in routes.overrides() {
             let mut tell = |id, what: &str| {
                 findings.push(
