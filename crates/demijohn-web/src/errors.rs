@@ -6,7 +6,7 @@ use crate::hook::ErrorHandlers;
 use crate::json::is_json;
 use demijohn_core::{Bag, Error, Request, Response, Result};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use std::fmt::Write;
 
 /// Statuses for error types of other crates: a pool that is exhausted is a 503, not a 500.
@@ -88,6 +88,10 @@ pub(crate) fn plain_page(error: &Error, request: &Request) -> Response {
 /// The error's status and headers.
 fn with_head(mut response: Response, error: &Error) -> Response {
     *response.status_mut() = error.status();
+    // A cache that kept it would hand on to everybody what one odd request made of an address.
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
         .headers_mut()
         .extend(error.headers().iter().map(|(n, v)| (n.clone(), v.clone())));

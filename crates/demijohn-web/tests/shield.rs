@@ -358,6 +358,21 @@ fn content_security_policies() {
             let found = refused(site(), Box::leak(Box::new([("SECURE_CSP", wrong)])));
             assert_eq!(found, ["security.E026"], "{wrong}");
         }
+        // In code it is a setting like any other, and what is set outside wins.
+        let coded = || {
+            let mut coded = site();
+            let policy = Csp::strict().directive("img-src", [Csp::SELF, "data:"]);
+            coded.site_mut().settings_mut().set_default("SECURE_CSP", policy);
+            coded
+        };
+        let answer = client(coded(), &[]).get("/").await;
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(
+            policy.starts_with("default-src 'self'") && policy.ends_with("img-src 'self' data:"),
+            "{policy}"
+        );
+        let answer = client(coded(), &[("SECURE_CSP", "default-src 'none'")]).get("/").await;
+        assert_eq!(answer.header("content-security-policy"), Some("default-src 'none'"));
         let line_break = Csp::none().directive("img-src", ["a\r\nx-evil: 1"]);
         assert_eq!(
             refused(site().route("/x", get(async || "").csp(line_break)), &[]),
@@ -908,6 +923,7 @@ fn pages_of_errors_say_what_happened_and_no_more() {
         ] {
             assert_eq!(answer.status().as_u16(), status);
             assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
             let policy = answer.header("content-security-policy").unwrap_or_default();
             let nonce = answer
                 .text()
@@ -1116,7 +1132,7 @@ fn personal_answers_are_kept_by_nobody() {
                 answer.header("cache-control"),
                 answer.header("vary")
             ),
-            (403, Some("private, no-store"), Some("cookie"))
+            (403, Some("no-store"), Some("cookie"))
         );
         let answer = client.get("/").await;
         assert_eq!((answer.header("cache-control"), answer.header("vary")), (None, None));
@@ -1279,4 +1295,48 @@ mod compression {
             assert!(told.contains(&"W034 /mine-too".to_owned()), "{told:?}");
         });
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_told_without_types() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Innermost {
+        size: u8,
+        kind: Kind,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    enum Kind {
+        Large,
+        Small { height: i64 },
+    }
+    block_on(async {
+        let take = async |Json(_): Json<Innermost>| "";
+        let client = client(site().route("/take", post(take)), &[]);
+        for body in [
+            "5",
+            "[]",
+            "null",
+            "{",
+            "{}",
+            r#"{"size": "x", "kind": 1}"#,
+            r#"{"size": 1, "kind": "Tiny"}"#,
+            r#"{"size": 999, "kind": {"Small": 7}}"#,
+            r#"{"size": 1, "kind": {"Small": {"height": []}}}"#,
+            r#"{"size": 1e400, "kind": "Large"}"#,
+            &"[".repeat(200_000),
+            "\u{1}",
+        ] {
+            let answer = client
+                .post("/take")
+                .header("content-type", "application/json")
+                .body(body.to_owned())
+                .await;
+            assert!((400..500).contains(&answer.status().as_u16()), "{}", answer.status());
+            for leak in ["Innermost", "struct", "u8", "i64", "enum", "Kind ", "serde", "tests/"] {
+                assert!(!answer.text().contains(leak), "{leak}: {}", answer.text());
+            }
+        }
+    });
 }
