@@ -252,7 +252,10 @@ fn with_charset(headers: &mut HeaderMap) {
         return;
     };
     let bytes = value.as_bytes();
-    if bytes.contains(&b';') || !is_text(bytes) {
+    let end = bytes.iter().position(|b| *b == b';').unwrap_or(bytes.len());
+    let (essence, params) = bytes.split_at(end);
+    let said = params.windows(8).any(|part| part.eq_ignore_ascii_case(b"charset="));
+    if said || !is_text(essence.trim_ascii()) {
         return;
     }
     let known = match bytes {
