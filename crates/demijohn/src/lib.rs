@@ -29,6 +29,7 @@
 //! | `templates` | pages from Jinja templates: `Page`, `#[derive(Context)]`, `templates!` |
 //! | `admin` | pages over the rows of models: `.admin(ModelAdmin::<Article>::new())`, `.mount("/admin", admin())` |
 //! | `rest` | models as resources of a JSON API, documented as OpenAPI: `.resource(Resource::<Article>::new("articles"))`, `.mount("/api", api())` |
+//! | `auth` | passwords: hashed by Argon2id away from the threads that serve, verified in equal time |
 //! | `multipart` | forms with files |
 //! | `compression` | answers in gzip, brotli and zstd |
 //! | `signing` | signed values, by `SECRET_KEY` |
@@ -53,6 +54,8 @@ pub use demijohn_web::*;
 
 #[cfg(feature = "admin")]
 pub use demijohn_admin as admin;
+#[cfg(feature = "auth")]
+pub use demijohn_auth as auth;
 #[cfg(feature = "orm")]
 pub use demijohn_orm as orm;
 #[cfg(feature = "rest")]

@@ -41,3 +41,6 @@ pub use demijohn_admin::{AdminExt, ModelAdmin, admin};
 
 #[cfg(feature = "rest")]
 pub use demijohn_rest::{Resource, ResourceExt, api};
+
+#[cfg(feature = "auth")]
+pub use demijohn_auth::{Passwords, hashing};

@@ -6,7 +6,6 @@
 pub mod api;
 pub mod models;
 pub mod pages;
-mod passwords;
 mod seed;
 mod slug;
 
@@ -20,7 +19,7 @@ pub fn app() -> App {
     App::new()
         .setting("DATABASE_URL", "sqlite://conduit.sqlite3")
         .setting("DEMO_PASSWORD", "")
-        .with(passwords::Hashing)
+        .with(hashing())
         .middleware(api::cors::open)
         .mount("/", pages::blueprint())
         .mount("/api", api::blueprint())

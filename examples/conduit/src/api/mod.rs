@@ -2,7 +2,7 @@
 //!
 //! Where it asks for less than Demijohn gives by itself, the difference is named here:
 //!
-//! - any password that is not empty is taken (`passwords.rs`);
+//! - any password that is not empty is taken (hashed by `Passwords`);
 //! - every origin may call (`cors.rs`), as the API has no cookies to abuse;
 //! - e-mail addresses are compared as written and are not checked for their form.
 

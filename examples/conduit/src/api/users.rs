@@ -3,7 +3,6 @@
 use super::jwt::Tokens;
 use super::{Input, Refusal, Token};
 use crate::models::*;
-use crate::passwords::Passwords;
 use demijohn::prelude::*;
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ const ABOUT_CHARS: usize = 10_000;
 pub(crate) async fn register(
     input: Input,
     db: Db,
-    State(passwords): State<Passwords>,
+    passwords: Passwords,
     State(tokens): State<Tokens>,
 ) -> Result<(StatusCode, Value)> {
     let mut fields = input.object("user")?;
@@ -25,7 +24,7 @@ pub(crate) async fn register(
 
     // Before the hash, which is slow on purpose, and again after it, where the database decides.
     refuse_taken(&db, None, Some(&username), Some(&email)).await?;
-    let password = passwords.hash(password).await?;
+    let password = passwords.hash(&password).await?;
     let draft = new!(User {
         username: username.as_str(),
         email: email.as_str(),
@@ -41,20 +40,15 @@ pub(crate) async fn register(
     }
 }
 
-pub(crate) async fn login(
-    input: Input,
-    db: Db,
-    State(passwords): State<Passwords>,
-    State(tokens): State<Tokens>,
-) -> Result<Value> {
+pub(crate) async fn login(input: Input, db: Db, passwords: Passwords, State(tokens): State<Tokens>) -> Result<Value> {
     let mut fields = input.object("user")?;
     let email = fields.required("email", EMAIL_CHARS);
     let password = fields.required_password("password");
     fields.finish()?;
 
     let user = User::objects().filter(|u| u.email.eq(email)).first(&db).await?;
-    let hash = user.as_ref().map(|user| user.password.clone());
-    match (passwords.verify(password, hash).await?, user) {
+    let hash = user.as_ref().map(|user| user.password.as_str());
+    match (passwords.verify(&password, hash).await?, user) {
         (true, Some(user)) => view(&user, &tokens),
         _ => Err(Refusal::credentials()),
     }
@@ -68,7 +62,7 @@ pub(crate) async fn change(
     Token(mut user): Token,
     input: Input,
     db: Db,
-    State(passwords): State<Passwords>,
+    passwords: Passwords,
     State(tokens): State<Tokens>,
 ) -> Result<Value> {
     let mut fields = input.object("user")?;
@@ -81,7 +75,7 @@ pub(crate) async fn change(
 
     refuse_taken(&db, Some(user.id), username.as_deref(), email.as_deref()).await?;
     let password = match password {
-        Some(password) => Some(passwords.hash(password).await?),
+        Some(password) => Some(passwords.hash(&password).await?),
         None => None,
     };
     let u = User::fields();

@@ -3,7 +3,6 @@
 mod prose;
 
 use crate::models::*;
-use crate::passwords::Passwords;
 use demijohn::Bag;
 use demijohn::prelude::*;
 use demijohn::settings::Settings;
@@ -38,11 +37,9 @@ impl DemoPassword {
 
 /// Fills the site's database if nobody is in it, and tells the password of those who then are.
 pub(crate) async fn at_start(site: &Bag) -> Result<()> {
-    let (Some(db), Some(passwords), Some(settings)) = (
-        site.get::<Db>(),
-        site.get::<Arc<Passwords>>(),
-        site.get::<Arc<Settings>>(),
-    ) else {
+    let (Some(db), Some(passwords), Some(settings)) =
+        (site.get::<Db>(), site.get::<Passwords>(), site.get::<Arc<Settings>>())
+    else {
         return Err(Error::internal(
             "the site has no database, no password hashing or no settings",
         ));
@@ -73,9 +70,9 @@ async fn fill_if_empty(db: &Db, passwords: &Passwords, password: &DemoPassword) 
     }
     // One hash for all: it is slow on purpose, and they share the password anyway.
     let hash = match password {
-        DemoPassword::Given(password) | DemoPassword::Random(password) => passwords.hash(password.clone()).await?,
+        DemoPassword::Given(password) | DemoPassword::Random(password) => passwords.hash(password).await?,
         // No password has this hash.
-        DemoPassword::None => "!".to_owned(),
+        DemoPassword::None => demijohn::auth::UNUSABLE.to_owned(),
     };
     db.atomic(|db| async move { fill(&db, &hash).await }).await?;
     Ok(true)
