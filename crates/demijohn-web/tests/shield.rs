@@ -1406,3 +1406,111 @@ fn browsers_agree_on_where_redirects_lead() {
     }
     assert!(seen > 1000, "{seen}");
 }
+
+/// Whatever is asked, by whatever method and with whatever headers: no failure of ours, every protection, no way out of the site.
+#[test]
+fn odd_requests_are_answered_like_all_others() {
+    const PATHS: [&str; 20] = [
+        "/",
+        "//",
+        "slash",
+        "files",
+        "a",
+        "..",
+        ".",
+        "%2e%2e",
+        "%2f",
+        "%5c",
+        "%00",
+        "%ff",
+        "%",
+        "%zz",
+        ";",
+        "evil.example",
+        ":",
+        "@",
+        "~",
+        "%0d%0a",
+    ];
+    const VALUES: [&str; 18] = [
+        "",
+        "null",
+        "*",
+        "*/*;q=9",
+        "text/html",
+        "application/json",
+        "gzip;q=0, *",
+        "https://evil.example",
+        "localhost",
+        "evil.example",
+        "localhost:99999",
+        "[::1",
+        "bytes=0-",
+        ",,,;;;",
+        "a=b; c",
+        "\"",
+        "1",
+        "\u{ff}",
+    ];
+    const NAMES: [&str; 14] = [
+        "host",
+        "accept",
+        "accept-encoding",
+        "origin",
+        "referer",
+        "cookie",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-original-url",
+        "x-http-method-override",
+        "access-control-request-method",
+        "content-type",
+        "if-none-match",
+        "range",
+    ];
+    const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "get", "BREW"];
+    block_on(async {
+        let site = site()
+            .with(Cors::origins(["https://app.example"]))
+            .route("/files/{*rest}", get(async |Path(rest): Path<String>| rest))
+            .route("/{a}/{b}/", get(async |Path((a, _)): Path<(String, i32)>| a));
+        let client = client(site, &[]);
+        let mut state = 7_u64;
+        let mut pick = |all: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % all
+        };
+        for _ in 0..4000 {
+            let mut path = "/".to_owned();
+            for _ in 0..pick(6) {
+                path.push_str(PATHS[pick(PATHS.len())]);
+                path.push_str(["", "/", "?", "&"][pick(4)]);
+            }
+            if demijohn_web::http::Uri::try_from(path.as_str()).is_err() {
+                continue;
+            }
+            let method = Method::from_bytes(METHODS[pick(METHODS.len())].as_bytes()).unwrap_or_default();
+            let mut request = client.request(method.clone(), &path);
+            for _ in 0..pick(4) {
+                request = request.header(NAMES[pick(NAMES.len())], VALUES[pick(VALUES.len())]);
+            }
+            let answer = request.await;
+            assert!(answer.status().as_u16() < 500, "{method} {path}: {}", answer.status());
+            for name in [
+                "x-content-type-options",
+                "x-frame-options",
+                "content-security-policy",
+                "referrer-policy",
+            ] {
+                assert!(answer.header(name).is_some(), "{method} {path} lacks {name}");
+            }
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+            if let Some(target) = answer.header("location") {
+                assert!(
+                    is_safe_redirect(target, &[] as &[&str], true),
+                    "{method} {path} leads to {target}"
+                );
+            }
+        }
+    });
+}
