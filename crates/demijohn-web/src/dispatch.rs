@@ -1,18 +1,17 @@
 //! The one way that every request takes: routing, hooks, handler, errors, log.
 
+use crate::admit::{Head, admit};
 use crate::debug;
 use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
 use crate::proxy::TrustedProxies;
 use crate::route::Arm;
 use crate::shield::cors::{self, Allowed};
-use crate::shield::{Headers, Shield, host};
+use crate::shield::{Headers, Shield};
 use crate::trie::Trie;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
-use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
-};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -45,11 +44,6 @@ pub(crate) struct Options {
     pub(crate) debug: bool,
     pub(crate) proxies: TrustedProxies,
 }
-
-/// A longer target of a request is answered with 414.
-const MAX_TARGET_BYTES: usize = 8 << 10;
-/// Headers that are longer together are answered with 431.
-const MAX_HEAD_BYTES: usize = 32 << 10;
 
 /// A route with everything that stands around its handlers, outermost first.
 #[derive(Default)]
@@ -114,7 +108,7 @@ impl Engine {
     }
 
     /// Answers a request: never fails, never panics, logs once.
-    pub(crate) async fn answer(&self, mut request: Request) -> Response {
+    pub(crate) async fn answer(&self, mut request: Request, head: Head) -> Response {
         let start = Instant::now();
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
@@ -123,7 +117,7 @@ impl Engine {
         }
         let mut request = TornDown { request, engine: self };
         let request = &mut request.request;
-        let mut response = match caught(self.enter(request)).await {
+        let mut response = match caught(self.enter(request, head)).await {
             Ok(response) => response,
             Err(panic) => {
                 // A hook or an error page panicked: nothing of the site's own is asked again.
@@ -151,8 +145,8 @@ impl Engine {
     }
 
     /// What comes before routing.
-    async fn enter(&self, request: &mut Request) -> Response {
-        if let Err(error) = self.admit(request) {
+    async fn enter(&self, request: &mut Request, head: Head) -> Response {
+        if let Err(error) = admit(request, head, &self.options.allowed_hosts) {
             return self.answer_error(request, &self.astray, error).await;
         }
         if let Some(response) = self.shield.to_https(request) {
@@ -172,37 +166,6 @@ impl Engine {
             end: End::Routing,
         };
         next.run(request).await
-    }
-
-    /// The one place for what is refused before anything of the site runs.
-    fn admit(&self, request: &Request) -> Result<()> {
-        if request.full_path().len() > MAX_TARGET_BYTES {
-            return Err(Error::bare(StatusCode::URI_TOO_LONG));
-        }
-        let head: usize = request
-            .headers()
-            .iter()
-            .map(|(n, v)| n.as_str().len() + v.len() + 4)
-            .sum();
-        if head > MAX_HEAD_BYTES {
-            return Err(Error::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-        }
-        if !framing_is_plain(request) {
-            // Where its body ends is a matter of opinion, and so is what comes after it.
-            return Err(
-                Error::bad_request("the length of the body is said in more than one way")
-                    .with_header(CONNECTION, HeaderValue::from_static("close")),
-            );
-        }
-        let name = named_host(request)?;
-        if host::is_allowed(name, &self.options.allowed_hosts) {
-            return Ok(());
-        }
-        tracing::warn!(
-            target: "demijohn::security", host = ?name, id = %request.id(),
-            "the site does not answer for this host; add it to ALLOWED_HOSTS if it should"
-        );
-        Err(Error::bad_request("this site does not answer for that host"))
     }
 
     /// The answer to what a browser asks before it sends a request from a page of another origin. Only the routing of that request
@@ -541,41 +504,6 @@ fn strip_body(response: &mut Response) {
         if (length > 0 || has_type) && !response.headers().contains_key(CONTENT_LENGTH) {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
-    }
-}
-
-/// One length or one `chunked`: everything else is read in one way here and in another by a proxy before us.
-fn framing_is_plain(request: &Request) -> bool {
-    let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
-    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => lengths <= 1,
-        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    }
-}
-
-/// The one host that a request is for, empty where it names none.
-///
-/// `GET http://example.org/` carries it in the target, which counts even where a header says otherwise, so the two must agree.
-fn named_host(request: &Request) -> Result<&str> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let header = match (hosts.next(), hosts.next()) {
-        (host, None) => host.map(|host| host.to_str().unwrap_or_default()),
-        (_, Some(_)) => return Err(Error::bad_request("the request names several hosts")),
-    };
-    let uri = request.uri();
-    let target = uri.authority().map(http::uri::Authority::as_str);
-    // `CONNECT example.org:80` has a host and no path; that is for proxies, as is `*` for everything but OPTIONS.
-    let for_proxies = (target.is_some() && uri.scheme().is_none()) || *request.method() == Method::CONNECT;
-    if for_proxies || (uri.path() == "*" && *request.method() != Method::OPTIONS) {
-        return Err(Error::bad_request("the target of the request is no path of this site"));
-    }
-    match (target, header) {
-        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => {
-            Err(Error::bad_request("the request names several hosts"))
-        }
-        (target, header) => Ok(target.or(header).unwrap_or_default()),
     }
 }
 

@@ -23,6 +23,7 @@
 extern crate self as demijohn_web;
 
 mod accept;
+mod admit;
 mod app;
 #[cfg(feature = "axum")]
 mod axum;

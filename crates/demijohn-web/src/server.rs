@@ -3,6 +3,7 @@
 //! In production one runtime per core has a listener of its own on the same port (SO_REUSEPORT), so the kernel spreads
 //! connections and no request crosses threads. In development one is enough.
 
+use crate::admit::Head;
 use crate::app::Ready;
 use crate::dispatch::Engine;
 use crate::wire::{Patience, Streaming, Wire};
@@ -275,7 +276,7 @@ impl Stop {
         }
     }
 
-    async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let mut seat = self.seat();
         poll_fn(|cx| {
             seat.take(cx.waker());
@@ -393,7 +394,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
                 false => Body::stream(body),
             };
             let request = Request::new(head, body, Arc::clone(&site), Some(peer));
-            let mut response = Engine::of(&site).answer(request).await;
+            let mut response = Engine::of(&site).answer(request, Head::Inspected).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 answering.switch();
             } else if stop.begun() {

@@ -1,5 +1,6 @@
 //! Testing a site in process: the same dispatch as the server's, without a socket.
 
+use crate::admit::Head;
 use crate::dispatch::Engine;
 use crate::urls::Urls;
 use demijohn_core::site::Lifecycle;
@@ -391,7 +392,7 @@ impl TestRequest {
         self.client.started.get_or_init(start).await;
         let mut request = Request::new(head, body, Arc::clone(site), self.peer);
         request.set_secure(self.secure);
-        TestResponse::read(Engine::of(site).answer(request).await).await
+        TestResponse::read(Engine::of(site).answer(request, Head::Unknown).await).await
     }
 }
 

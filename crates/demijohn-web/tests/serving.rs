@@ -385,10 +385,9 @@ fn a_request_has_one_target_one_host_and_one_length() {
         "GET localhost HTTP/1.1\r\nHost: localhost",
         "GET * HTTP/1.1\r\nHost: localhost",
     ] {
-        assert!(
-            status(&format!("{head}\r\nConnection: close")).starts_with("400"),
-            "{head}"
-        );
+        // Whoever is before us may have read another request, so nothing comes after it.
+        let talk = running.talk(&format!("{head}\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(statuses(&talk), ["400"], "{head}: {talk}");
     }
     // Nothing after these is read as a request.
     for framing in [
