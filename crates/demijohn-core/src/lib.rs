@@ -19,6 +19,7 @@ pub mod command;
 mod configure;
 pub mod error;
 pub mod extract;
+pub mod faults;
 pub mod reply;
 pub mod request;
 pub mod session;

@@ -19,6 +19,7 @@
 mod db;
 pub mod erased;
 mod expr;
+pub mod faults;
 mod lookup;
 mod model;
 mod part;
