@@ -49,6 +49,11 @@ impl Application {
         site.commands.add_from("demijohn", commands::routes());
         shield::settings::declare(site.settings_mut());
         shield::settings::add_checks(&mut site.checks);
+        #[cfg(feature = "websocket")]
+        {
+            crate::websocket::declare(site.settings_mut());
+            crate::websocket::add_checks(&mut site.checks);
+        }
         Application {
             site,
             options: Options {
@@ -307,6 +312,8 @@ impl Application {
         let checks = std::mem::take(&mut site.checks);
         let mut bag = site.into_bag();
         bag.insert(Arc::new(settings.clone()));
+        #[cfg(feature = "websocket")]
+        bag.insert(crate::websocket::Rules::read(&settings, &mut findings));
         let mut shield = Shield::new(Protections::read(&settings, &mut findings), &mut findings);
         let mut plan = Plan::new(&routes, &options, &shield, &mut findings);
         shield.has_cors = plan.astray.cors.is_some() || plan.ways.iter().any(|way| way.cors.is_some());

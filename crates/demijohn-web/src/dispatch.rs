@@ -459,15 +459,15 @@ impl Drop for TornDown<'_> {
 
 pin_project! {
     /// A future whose panics end it alone.
-    struct Caught<F> {
+    pub(crate) struct Caught<F> {
         #[pin]
         future: F,
     }
 }
 
-type Panic = Box<dyn Any + Send>;
+pub(crate) type Panic = Box<dyn Any + Send>;
 
-fn caught<F: Future>(future: F) -> Caught<F> {
+pub(crate) fn caught<F: Future>(future: F) -> Caught<F> {
     Caught { future }
 }
 
@@ -488,7 +488,7 @@ fn panic_error(panic: Panic) -> Error {
     Error::internal(format!("panic: {}", panic_text(&*panic)))
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&'static str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,

@@ -67,6 +67,8 @@ mod trie;
 #[cfg(feature = "multipart")]
 mod upload;
 mod urls;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod wire;
 
 pub use accept::Accept;
@@ -110,3 +112,5 @@ pub use tower::Inside;
 #[cfg(feature = "multipart")]
 pub use upload::{Chunks, Files, Upload, UploadLimits};
 pub use urls::{HasUrl, Link, Url, Urls, url_to};
+#[cfg(feature = "websocket")]
+pub use websocket::{WebSocket, WebSocketUpgrade};

@@ -380,12 +380,20 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     let busy = wire.busy();
     let watched = wire.busy();
     let ending = stop.clone();
+    #[cfg(feature = "websocket")]
+    let sockets = crate::websocket::Upgrades::default();
+    #[cfg(feature = "websocket")]
+    let opened = sockets.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let site = Arc::clone(&site);
         let answering = busy.begin();
         let stop = ending.clone();
+        #[cfg(feature = "websocket")]
+        let opened = opened.clone();
         async move {
             let (mut head, body) = request.into_parts();
+            #[cfg(feature = "websocket")]
+            let upgrade = head.extensions.get().cloned();
             if answering.has_underscores() {
                 drop_ambiguous(&mut head.headers);
             }
@@ -397,6 +405,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
             let mut response = Engine::of(&site).answer(request, Head::Inspected).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 answering.switch();
+                #[cfg(feature = "websocket")]
+                opened.put(upgrade, &mut response);
             } else if stop.begun() {
                 response
                     .headers_mut()
@@ -443,6 +453,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: S
     if let Err(error) = &result {
         tracing::debug!("connection of {peer}: {error}");
     }
+    #[cfg(feature = "websocket")]
+    sockets.run(stop).await;
     back.close(too_slow).await;
 }
 

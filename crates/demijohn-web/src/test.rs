@@ -1,5 +1,11 @@
 //! Testing a site in process: the same dispatch as the server's, without a socket.
 
+#[cfg(feature = "websocket")]
+mod socket;
+
+#[cfg(feature = "websocket")]
+pub use socket::{SocketRequest, TestSocket};
+
 use crate::admit::Head;
 use crate::dispatch::Engine;
 use crate::urls::Urls;
@@ -162,6 +168,12 @@ impl TestClient {
                 false => self.jar().insert(name.to_owned(), value.to_owned()),
             };
         }
+    }
+
+    /// A socket, opened as a page of the site opens it; see [`websocket`](crate::websocket).
+    #[cfg(feature = "websocket")]
+    pub fn websocket(&self, path: &str) -> SocketRequest {
+        SocketRequest::new(self.get(path))
     }
 
     /// A request with any method.
@@ -355,6 +367,10 @@ impl TestRequest {
     }
 
     async fn send_once(self) -> TestResponse {
+        TestResponse::read(self.dispatch().await).await
+    }
+
+    async fn dispatch(self) -> Response {
         let mut request = http::Request::builder().method(self.method.clone()).uri(&self.target);
         if let Some(headers) = request.headers_mut() {
             headers.insert("host", HeaderValue::from_static("localhost"));
@@ -392,7 +408,7 @@ impl TestRequest {
         self.client.started.get_or_init(start).await;
         let mut request = Request::new(head, body, Arc::clone(site), self.peer);
         request.set_secure(self.secure);
-        TestResponse::read(Engine::of(site).answer(request, Head::Unknown).await).await
+        Engine::of(site).answer(request, Head::Unknown).await
     }
 }
 

@@ -34,6 +34,7 @@
 //! | `compression` | answers in gzip, brotli and zstd |
 //! | `signing` | signed values, by `SECRET_KEY` |
 //! | `uuid` | `Path<Uuid>` |
+//! | `websocket` | sockets: `WebSocketUpgrade` |
 //! | `axum`, `tower` | what was made for axum and tower: extractors, layers, whole routers |
 
 // Macros name one path, `::demijohn`, in our own crate too.

@@ -29,6 +29,9 @@ pub use demijohn_web::Axum;
 #[cfg(feature = "multipart")]
 pub use demijohn_web::{Files, Upload};
 
+#[cfg(feature = "websocket")]
+pub use demijohn_web::{WebSocket, WebSocketUpgrade};
+
 #[cfg(feature = "templates")]
 pub use demijohn_macros::{Context, templates};
 #[cfg(feature = "templates")]
