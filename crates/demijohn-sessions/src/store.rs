@@ -15,7 +15,7 @@ pub struct Session {
     /// SHA-256 of the key, in hex. The key is random and long, so a slow hash would add nothing.
     #[field(unique, sensitive, max_length = 64)]
     pub key_hash: String,
-    /// Who is logged in, as their [`Principal`](demijohn_core::Principal) names them; empty for nobody.
+    /// Who is logged in, as their [`Principal`](demijohn_core::session::Principal) names them; empty for nobody.
     #[field(max_length = 100)]
     pub principal: String,
     /// The values, as a JSON object.
