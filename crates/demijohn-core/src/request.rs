@@ -1,7 +1,7 @@
 //! The request as extractors, hooks and middleware see it.
 
 use crate::body::Body;
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::site::Bag;
 use bytes::Bytes;
 use http::request::Parts;
@@ -416,6 +416,22 @@ pub fn new_nonce() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What a client is told whose body could not be read to its end: 408 where the server has lost patience, else 400.
+pub fn broken_body(error: BoxError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    let mut too_slow = false;
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        too_slow |= io.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+        cause = error.source();
+    }
+    match too_slow {
+        true => Error::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+        false => Error::bad_request("the body ended before it was complete"),
+    }
+    .with_source(error)
+}
+
 /// Reads a body into memory, `limit` bytes at most.
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
     let too_large = || {
@@ -433,7 +449,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
     let mut first: Option<Bytes> = None;
     let mut rest: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| Error::bad_request("the body ended before it was complete").with_source(e))?;
+        let frame = frame.map_err(broken_body)?;
         let Ok(data) = frame.into_data() else { continue };
         let seen = first.as_ref().map_or(0, Bytes::len) + rest.len();
         if seen + data.len() > limit {

@@ -8,6 +8,7 @@ use crate::json::is_json_type;
 use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
+use crate::server;
 use crate::shield::cors::Cors;
 use crate::shield::settings::Protections;
 use crate::shield::{self, Overrides, Shield};
@@ -49,6 +50,8 @@ impl Application {
         site.commands.add_from("demijohn", commands::routes());
         shield::settings::declare(site.settings_mut());
         shield::settings::add_checks(&mut site.checks);
+        server::declare(site.settings_mut());
+        server::add_checks(&mut site.checks);
         #[cfg(feature = "websocket")]
         {
             crate::websocket::declare(site.settings_mut());

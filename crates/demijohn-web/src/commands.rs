@@ -3,7 +3,6 @@
 use crate::routes::{Listed, Routes};
 use crate::server::{Serve, Stop, ended};
 use demijohn_core::command::{Arg, ArgAction, Command, builder, value_parser};
-use demijohn_core::settings::REUSE_PORT;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -32,9 +31,8 @@ pub(crate) fn serve() -> Command {
         .option_is_setting("bind", "BIND")
         .option_is_setting("workers", "WORKERS")
         .run(async |call| {
-            let settings = call.settings();
-            let mut serve = Serve::on(settings.bind().to_string()).workers(settings.workers());
-            if call.flag("reuse-port") || settings.get(REUSE_PORT.name())? {
+            let mut serve = Serve::by_settings(call.settings())?;
+            if call.flag("reuse-port") {
                 serve = serve.reuse_port();
             }
             let bound = serve.bind()?;

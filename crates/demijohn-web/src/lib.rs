@@ -48,6 +48,7 @@ mod origin;
 pub mod page;
 mod pairs;
 mod path;
+mod patience;
 mod proxy;
 mod query;
 mod refusal;

@@ -3,28 +3,28 @@
 //! In production one runtime per core has a listener of its own on the same port (SO_REUSEPORT), so the kernel spreads
 //! connections and no request crosses threads. In development one is enough.
 
-use crate::admit::Head;
+mod accept;
+mod connection;
+mod limits;
+mod listen;
+mod stop;
+
+pub use stop::Stop;
+
+pub(crate) use limits::{add_checks, declare};
+pub(crate) use stop::ended;
+
 use crate::app::Ready;
-use crate::dispatch::Engine;
-use crate::wire::{Patience, Streaming, Wire};
+use accept::{Door, accept};
+use demijohn_core::settings::{REUSE_PORT, Settings};
 use demijohn_core::site::Lifecycle;
-use demijohn_core::{Bag, Body, Error, Request, Result};
-use http::StatusCode;
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::io::ErrorKind;
+use demijohn_core::{Bag, Error, Result};
+use limits::Limits;
+use listen::{explain, listen, resolve};
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// How a site is served.
 #[derive(Clone, Debug)]
@@ -35,13 +35,6 @@ pub struct Serve {
     limits: Limits,
 }
 
-/// What a listener gives its connections.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    grace: Duration,
-    head: Option<Duration>,
-}
-
 impl Serve {
     /// On this address, `127.0.0.1:8000`; port 0 takes a free one.
     pub fn on(address: impl Into<String>) -> Serve {
@@ -49,11 +42,19 @@ impl Serve {
             address: address.into(),
             workers: 1,
             joins: false,
-            limits: Limits {
-                grace: Duration::from_secs(30),
-                head: Some(Duration::from_secs(10)),
-            },
+            limits: Limits::default(),
         }
+    }
+
+    /// As the settings say: `BIND`, `WORKERS` and the limits of clients.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn by_settings(settings: &Settings) -> Result<Serve> {
+        let mut serve = Serve::on(settings.bind().to_string()).workers(settings.workers());
+        serve.joins = settings.get(REUSE_PORT.name())?;
+        serve.limits = Limits::read(settings);
+        Ok(serve)
     }
 
     /// With so many runtimes, one thread each; 0 means one per core.
@@ -81,11 +82,40 @@ impl Serve {
         self
     }
 
-    /// How long the head of a request may take, from the end of the one before: so this is also how long an idle connection is
-    /// kept. 10 seconds unless set, and with `None` for ever.
+    /// How long the head of a request may take in all, and a new connection until its first byte: 10 seconds unless set, and with
+    /// `None` for ever.
     #[must_use]
     pub fn head_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Serve {
-        self.limits.head = timeout.into();
+        self.limits.times.head = timeout.into();
+        self
+    }
+
+    /// How long a connection is kept for its next request: 60 seconds unless set, and with `None` for ever.
+    #[must_use]
+    pub fn keep_alive(mut self, timeout: impl Into<Option<Duration>>) -> Serve {
+        self.limits.times.idle = timeout.into();
+        self
+    }
+
+    /// How long a client may take nothing of an answer: 30 seconds unless set, and with `None` for ever.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Serve {
+        self.limits.times.write = timeout.into();
+        self
+    }
+
+    /// The slowest that bodies may come and answers may be taken, in bytes a second: 500 unless set; 0 for as slow as can be.
+    #[must_use]
+    pub fn min_rate(mut self, bytes_per_second: u32) -> Serve {
+        self.limits.times.rate = bytes_per_second;
+        self
+    }
+
+    /// How many connections there may be; those above are answered 503 at once. Unless set, three quarters of the files that the
+    /// system lets the process open, and 10,000 at most.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Serve {
+        self.limits.connections = connections;
         self
     }
 
@@ -160,14 +190,15 @@ impl Bound {
         Lifecycle::start(&site).await?;
         let _ending = StopOnDrop(stop.clone());
         let mut workers = Vec::new();
+        let door = Door::new(Arc::clone(&site), stop, limits);
         for (i, listener) in listeners.into_iter().enumerate() {
-            let (site, stop) = (Arc::clone(&site), stop.clone());
+            let door = door.clone();
             let (done, finished) = tokio::sync::oneshot::channel();
             std::thread::Builder::new()
                 .name(format!("worker-{}", i + 1))
                 .spawn(move || {
                     // Nobody is there to hear it when the server was dropped.
-                    let _ = done.send(work(listener, site, stop, limits));
+                    let _ = done.send(work(listener, door));
                 })?;
             workers.push(finished);
         }
@@ -187,10 +218,10 @@ impl Bound {
 
 /// One worker: a runtime of its own, whose connections are tasks of a local set. Such a task is woken from another
 /// thread (a database's) by one system call for all that wait together, a task of the runtime by one each.
-fn work(listener: std::net::TcpListener, site: Arc<Bag>, stop: Stop, limits: Limits) -> Result<()> {
+fn work(listener: std::net::TcpListener, door: Door) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = tokio::task::LocalSet::new().block_on(&runtime, async {
-        accept(TcpListener::from_std(listener)?, site, stop, limits).await;
+        accept(TcpListener::from_std(listener)?, door).await;
         Ok(())
     });
     // What hangs in blocking threads does not keep the program from ending.
@@ -205,304 +236,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.begin();
     }
-}
-
-/// Waits for a signal to end and begins the end; a second one ends the program at once.
-pub(crate) async fn ended(stop: Stop) {
-    signal().await;
-    stop.begin();
-    signal().await;
-    tracing::warn!("second signal: ending at once");
-    std::process::exit(130);
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut term), Ok(mut int)) = (term, int) else {
-            tracing::error!("signals cannot be watched: the server stops only when it is killed");
-            return std::future::pending().await;
-        };
-        poll_fn(|cx| match (term.poll_recv(cx), int.poll_recv(cx)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
-        })
-        .await;
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The switch that ends a server, and what it wakes.
-#[derive(Clone, Default)]
-pub struct Stop(Arc<StopState>);
-
-#[derive(Default)]
-struct StopState {
-    begun: AtomicBool,
-    next: AtomicUsize,
-    /// Tasks to be told. A connection looks at the flag whenever it is polled and is woken once, so a request pays nothing.
-    wakers: Mutex<HashMap<usize, Waker>>,
-}
-
-impl Stop {
-    /// A switch that is not thrown.
-    pub fn new() -> Stop {
-        Stop::default()
-    }
-
-    /// Begins the end: no more connections, requests that run are finished.
-    pub fn begin(&self) {
-        self.0.begun.store(true, Ordering::SeqCst);
-        let wakers = std::mem::take(&mut *self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_values().for_each(Waker::wake);
-    }
-
-    fn begun(&self) -> bool {
-        self.0.begun.load(Ordering::Relaxed)
-    }
-
-    /// A place among those to be woken.
-    fn seat(&self) -> Seat<'_> {
-        Seat {
-            stop: self,
-            key: self.0.next.fetch_add(1, Ordering::Relaxed),
-            taken: false,
-        }
-    }
-
-    pub(crate) async fn wait(&self) {
-        let mut seat = self.seat();
-        poll_fn(|cx| {
-            seat.take(cx.waker());
-            if self.0.begun.load(Ordering::SeqCst) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-}
-
-struct Seat<'a> {
-    stop: &'a Stop,
-    key: usize,
-    taken: bool,
-}
-
-impl Seat<'_> {
-    /// A task keeps its waker, so the first one is the right one.
-    fn take(&mut self, waker: &Waker) {
-        if !self.taken {
-            self.taken = true;
-            let mut wakers = self.stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            wakers.insert(self.key, waker.clone());
-        }
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        if self.taken {
-            let mut wakers = self.stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            wakers.remove(&self.key);
-        }
-    }
-}
-
-/// Accepts connections until the end begins, then waits for those that are open.
-async fn accept(listener: TcpListener, site: Arc<Bag>, stop: Stop, limits: Limits) {
-    let mut connections = tokio::task::JoinSet::new();
-    {
-        let mut ending = pin!(stop.wait());
-        loop {
-            let accepted = poll_fn(|cx| match ending.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending => listener.poll_accept(cx).map(Some),
-            });
-            let Some(accepted) = accepted.await else { break };
-            match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn_local(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
-                }
-                Err(error) => {
-                    let of_the_client = matches!(
-                        error.kind(),
-                        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-                    );
-                    if !of_the_client {
-                        // Out of file descriptors, most likely: others will close theirs.
-                        tracing::error!("no connection can be accepted: {error}");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                }
-            }
-            // Those that ended are let go.
-            while connections.try_join_next().is_some() {}
-        }
-    }
-    // Those that the kernel has accepted for us would be reset with the listener.
-    if let Ok(listener) = listener.into_std() {
-        while let Ok((stream, peer)) = listener.accept() {
-            if let Ok(stream) = nonblocking(stream) {
-                connections.spawn_local(connection(stream, peer, Arc::clone(&site), stop.clone(), limits.head));
-            }
-        }
-    }
-    let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.grace, finished).await.is_err() {
-        tracing::warn!("requests still running after {} s are cut off", limits.grace.as_secs());
-    }
-}
-
-fn nonblocking(stream: std::net::TcpStream) -> std::io::Result<TcpStream> {
-    stream.set_nonblocking(true)?;
-    TcpStream::from_std(stream)
-}
-
-/// hyper gives up on a head somewhere beyond this: later than [`Framing`](crate::framing::Framing), which answers.
-const MAX_HEAD_BYTES: usize = 64 << 10;
-
-/// How long a connection without a request stays open after the end began. A client may be sending its next request at this
-/// moment: it is answered, and told that it was the last.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<Bag>, stop: Stop, head: Option<Duration>) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let (wire, back) = Wire::new(stream);
-    let busy = wire.busy();
-    let watched = wire.busy();
-    let ending = stop.clone();
-    #[cfg(feature = "websocket")]
-    let sockets = crate::websocket::Upgrades::default();
-    #[cfg(feature = "websocket")]
-    let opened = sockets.clone();
-    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let site = Arc::clone(&site);
-        let answering = busy.begin();
-        let stop = ending.clone();
-        #[cfg(feature = "websocket")]
-        let opened = opened.clone();
-        async move {
-            let (mut head, body) = request.into_parts();
-            #[cfg(feature = "websocket")]
-            let upgrade = head.extensions.get().cloned();
-            if answering.has_underscores() {
-                drop_ambiguous(&mut head.headers);
-            }
-            let body = match http_body::Body::is_end_stream(&body) {
-                true => Body::empty(),
-                false => Body::stream(body),
-            };
-            let request = Request::new(head, body, Arc::clone(&site), Some(peer));
-            let mut response = Engine::of(&site).answer(request, Head::Inspected).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                answering.switch();
-                #[cfg(feature = "websocket")]
-                opened.put(upgrade, &mut response);
-            } else if stop.begun() {
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            if response.body().is_stream() {
-                response = response.map(|body| Body::stream(Streaming { body, answering }));
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let mut patience = head.map(|limit| Patience::new(watched, limit));
-    let mut too_slow = false;
-    let result = {
-        let mut http = http1::Builder::new();
-        // Not `pipeline_flush`: it keeps answers back while bytes of the client are left, and loses them when those are no HTTP.
-        http.max_buf_size(MAX_HEAD_BYTES)
-            // Answers are small: head and body in one buffer and one plain write cost less than a list of buffers.
-            .writev(false)
-            .header_read_timeout(None);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service).with_upgrades());
-        let mut seat = stop.seat();
-        let mut farewell = None;
-        let mut told = false;
-        let too_slow = &mut too_slow;
-        poll_fn(|cx| {
-            seat.take(cx.waker());
-            if !told && stop.begun() {
-                let farewell = farewell.get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
-                if farewell.as_mut().poll(cx).is_ready() {
-                    told = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-            let polled = connection.as_mut().poll(cx);
-            if polled.is_pending() && patience.as_mut().is_some_and(|patience| patience.is_over(cx)) {
-                *too_slow = true;
-                return Poll::Ready(Ok(()));
-            }
-            polled
-        })
-        .await
-    };
-    if let Err(error) = &result {
-        tracing::debug!("connection of {peer}: {error}");
-    }
-    #[cfg(feature = "websocket")]
-    sockets.run(stop).await;
-    back.close(too_slow).await;
-}
-
-/// Drops headers with `_` in their names. A proxy that sets or removes `X-User` lets `X_User` pass, and much software takes
-/// the two for one.
-fn drop_ambiguous(headers: &mut HeaderMap) {
-    let is_ambiguous = |name: &&HeaderName| name.as_str().contains('_');
-    if headers.keys().any(|name| is_ambiguous(&name)) {
-        let names: Vec<HeaderName> = headers.keys().filter(is_ambiguous).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
-    }
-}
-
-fn resolve(address: &str) -> Result<SocketAddr> {
-    use std::net::ToSocketAddrs;
-    let none = || {
-        Error::internal(format!(
-            "`{address}` is no address to serve on; write `HOST:PORT`, such as `127.0.0.1:8000` or `[::1]:8000`"
-        ))
-    };
-    address.to_socket_addrs().map_err(|_| none())?.next().ok_or_else(none)
-}
-
-fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart does not wait for the old connections' last packets.
-    #[cfg(not(windows))]
-    socket.set_reuse_address(true)?;
-    #[cfg(all(unix, not(target_os = "solaris")))]
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
-}
-
-fn explain(error: std::io::Error, address: &str) -> Error {
-    let mend = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "another program listens there; end it or choose another port: `serve --bind HOST:PORT`"
-        }
-        ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose a higher one",
-        ErrorKind::AddrNotAvailable => "this machine has no such address; `0.0.0.0` means all that it has",
-        _ => "choose another address: `serve --bind HOST:PORT`",
-    };
-    Error::internal(format!("cannot serve on {address}: {error}; {mend}"))
 }

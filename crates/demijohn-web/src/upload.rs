@@ -363,8 +363,9 @@ fn too_large(text: &'static str) -> Error {
 }
 
 fn refused(error: multer::Error) -> Error {
-    match &error {
+    match error {
         multer::Error::StreamReadFailed(cause) if cause.is::<TooLarge>() => too_large("the body is too large"),
+        multer::Error::StreamReadFailed(cause) => demijohn_core::request::broken_body(cause),
         _ => Error::bad_request("the form is malformed or incomplete").with_source(error),
     }
 }

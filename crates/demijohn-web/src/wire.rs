@@ -1,5 +1,5 @@
 //! The connection as hyper sees it: where nothing doubtful arrives, where a client's end of sending is not yet the end of the
-//! conversation, and where closing lets the last answer arrive.
+//! conversation, and where closing lets the last answer arrive. What goes on is written down for [`Patience`](crate::patience::Patience).
 
 use crate::framing::{Fault, Framing, Phase};
 use crate::refusal::refusal;
@@ -8,7 +8,7 @@ use demijohn_core::{Body, BoxError};
 use pin_project_lite::pin_project;
 use std::io::{Error, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -23,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a body that nobody reads is taken in after the last answer.
 const MAX_DRAINED_BYTES: usize = 16 << 20;
 
+/// How long that takes at most, and how long nothing may come meanwhile.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+const DRAIN_PAUSE: Duration = Duration::from_secs(1);
+
 /// A stream that is put back when hyper drops it.
 pub(crate) struct Wire {
     stream: Option<TcpStream>,
@@ -32,8 +36,6 @@ pub(crate) struct Wire {
     fault: Option<Fault>,
     /// All answers before the fault are out, and its own is next.
     refused: bool,
-    /// The client does not take what was last written.
-    stuck: bool,
     ended: Option<Pin<Box<tokio::time::Sleep>>>,
     back: Arc<Mutex<Option<Returned>>>,
 }
@@ -57,7 +59,6 @@ impl Wire {
             framing: Framing::default(),
             fault: None,
             refused: false,
-            stuck: false,
             ended: None,
             back: Arc::clone(&back),
         };
@@ -78,6 +79,11 @@ impl Wire {
 
     /// Looks at what has come; only what is good stays.
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, had: usize) {
+        let read = buf.filled().len() - had;
+        let doing = &self.busy.0;
+        doing
+            .read
+            .store(doing.read.load(Ordering::Relaxed).wrapping_add(read), Ordering::Relaxed);
         if self.framing.asks_upgrade && self.busy.0.switched.load(Ordering::Relaxed) {
             self.framing.give_over();
         }
@@ -85,8 +91,10 @@ impl Wire {
             buf.set_filled(had + bad.good);
             self.fault = Some(bad.fault);
         }
+        let doing = &self.busy.0;
+        doing.phase.store(self.framing.phase() as u8, Ordering::Relaxed);
         if self.framing.has_underscores {
-            self.busy.0.has_underscores.store(true, Ordering::Relaxed);
+            doing.has_underscores.store(true, Ordering::Relaxed);
         }
     }
 
@@ -96,7 +104,7 @@ impl Wire {
         match fault {
             Fault::Body => Poll::Ready(Err(std::io::ErrorKind::InvalidData.into())),
             // hyper asks again only when it is woken.
-            Fault::Head(_) if self.busy.wait(cx) || self.stuck => Poll::Pending,
+            Fault::Head(_) if self.busy.wait(cx) || self.busy.is_stuck() => Poll::Pending,
             Fault::Head(_) => {
                 self.refused = true;
                 Poll::Ready(Ok(()))
@@ -105,12 +113,16 @@ impl Wire {
     }
 
     fn wrote(&mut self, cx: &Context<'_>, written: Poll<Result<usize, Error>>) -> Poll<Result<usize, Error>> {
-        let was_stuck = std::mem::replace(&mut self.stuck, written.is_pending());
-        if was_stuck && self.fault.is_some() {
+        let doing = &self.busy.0;
+        if doing.stuck.load(Ordering::Relaxed) && self.fault.is_some() {
             cx.waker().wake_by_ref();
         }
-        if !self.stuck {
-            self.busy.0.moves.fetch_add(1, Ordering::Relaxed);
+        doing.stuck.store(written.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            doing.written.store(
+                doing.written.load(Ordering::Relaxed).wrapping_add(*bytes),
+                Ordering::Relaxed,
+            );
         }
         written
     }
@@ -125,8 +137,18 @@ pub(crate) struct Busy(Arc<Doing>);
 struct Doing {
     /// Requests whose answer is not out yet.
     answering: AtomicUsize,
-    /// Grows with every answer and every write: whoever looks twice sees whether something went on.
-    moves: AtomicUsize,
+    /// Grows with every answer, and these with every byte: whoever looks twice sees whether something went on.
+    answered: AtomicUsize,
+    read: AtomicUsize,
+    written: AtomicUsize,
+    /// A [`Phase`].
+    phase: AtomicU8,
+    /// hyper waits for bytes that have not come.
+    starves: AtomicBool,
+    /// The client does not take what was last written.
+    stuck: AtomicBool,
+    /// A body came too slowly: nothing more of it is read.
+    late: AtomicBool,
     /// A request had a header with `_` in its name.
     has_underscores: AtomicBool,
     /// The connection was given to another protocol.
@@ -157,52 +179,61 @@ impl Busy {
     fn is_answering(&self) -> bool {
         self.0.answering.load(Ordering::SeqCst) > 0
     }
-}
 
-/// Ends a connection that has waited for the head of a request for too long.
-///
-/// hyper has such a timer and sets it anew for every request, which costs more than the request's routing. This one looks
-/// ten times in the time that a head may take: a head is given up after nine tenths of it at the earliest, at its end
-/// at the latest. Bytes of a head are no progress, or a client could send one a second for ever.
-pub(crate) struct Patience {
-    busy: Busy,
-    step: Duration,
-    next: Pin<Box<tokio::time::Sleep>>,
-    moves: usize,
-    quiet: u32,
-}
+    fn is_stuck(&self) -> bool {
+        self.0.stuck.load(Ordering::Relaxed)
+    }
 
-/// Looks in the time that a head may take.
-const LOOKS: u32 = 10;
-
-impl Patience {
-    pub(crate) fn new(busy: Busy, limit: Duration) -> Self {
-        let step = limit / LOOKS;
-        let next = Box::pin(tokio::time::sleep(step));
-        Patience {
-            busy,
-            step,
-            next,
-            moves: 0,
-            quiet: 0,
+    /// What the connection waits for its client to do.
+    pub(crate) fn waits_for(&self) -> Wait {
+        let phase = self.0.phase.load(Ordering::Relaxed);
+        let answering = self.is_answering();
+        if self.is_stuck() {
+            Wait::Reading
+        } else if phase == Phase::Body as u8 {
+            match self.0.starves.load(Ordering::Relaxed) {
+                true => Wait::Body,
+                false => Wait::Nothing,
+            }
+        } else if answering {
+            Wait::Nothing
+        } else if phase == Phase::Head as u8 {
+            Wait::Head
+        } else {
+            Wait::Request
         }
     }
 
-    /// True when it has come to its end.
-    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.next.as_mut().poll(cx).is_ready() {
-            let moves = self.busy.0.moves.load(Ordering::Relaxed);
-            match self.busy.is_answering() || moves != self.moves {
-                true => (self.moves, self.quiet) = (moves, 0),
-                false => self.quiet += 1,
-            }
-            if self.quiet >= LOOKS {
-                return true;
-            }
-            self.next.as_mut().reset(tokio::time::Instant::now() + self.step);
-        }
-        false
+    pub(crate) fn read(&self) -> usize {
+        self.0.read.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn written(&self) -> usize {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn answered(&self) -> usize {
+        self.0.answered.load(Ordering::Relaxed)
+    }
+
+    /// Ends the reading of the body in hand: its handler is told that it came too slowly.
+    pub(crate) fn give_up_body(&self) {
+        self.0.late.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a client owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Nothing,
+    /// To take what was written.
+    Reading,
+    /// The rest of a body that somebody reads.
+    Body,
+    /// The rest of a head.
+    Head,
+    /// A request.
+    Request,
 }
 
 pin_project! {
@@ -252,7 +283,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.fetch_sub(1, Ordering::SeqCst);
-        self.0.moves.fetch_add(1, Ordering::Relaxed);
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
         if self.0.waits.load(Ordering::SeqCst) && self.0.waits.swap(false, Ordering::SeqCst) {
             let waker = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
             waker.into_iter().for_each(Waker::wake);
@@ -278,8 +309,15 @@ impl AsyncRead for Wire {
             return self.poll_refused(cx, fault);
         }
         if self.ended.is_none() {
+            if self.busy.0.late.load(Ordering::Relaxed) {
+                // Whoever read it has all the time for an answer.
+                self.busy.0.starves.store(false, Ordering::Relaxed);
+                return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+            }
             let had = buf.filled().len();
-            ready!(self.stream()?.poll_read(cx, buf))?;
+            let read = self.stream()?.poll_read(cx, buf);
+            self.busy.0.starves.store(read.is_pending(), Ordering::Relaxed);
+            ready!(read)?;
             if buf.filled().len() > had {
                 self.inspect(buf, had);
                 return match self.fault {
@@ -341,23 +379,27 @@ impl Back {
             return;
         };
         let late = (too_slow && phase == Phase::Head).then_some(408);
-        let closing = async {
-            if let Some(status) = refused.or(late) {
-                stream.write_all(&refusal(status, &[])).await?;
-            }
-            stream.shutdown().await?;
-            // What the client still sends (the body that nobody read) is taken in, or its system would throw our answer
-            // away with the connection. Only so much, and only for so long.
-            let mut rest = vec![0; 64 << 10];
-            let mut left = MAX_DRAINED_BYTES;
-            while left > 0 {
-                match stream.read(&mut rest).await? {
-                    0 => break,
-                    n => left = left.saturating_sub(n),
-                }
-            }
-            Ok::<(), Error>(())
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(1), closing).await;
+        let answer = refused.or(late).map(|status| refusal(status, &[]));
+        say_goodbye(&mut stream, &answer.unwrap_or_default()).await;
     }
+}
+
+/// Sends the last bytes of a connection and closes it.
+pub(crate) async fn say_goodbye(stream: &mut TcpStream, last: &[u8]) {
+    let closing = async {
+        stream.write_all(last).await?;
+        stream.shutdown().await?;
+        // What the client still sends (the body that nobody read) is taken in, or its system would throw our answer
+        // away with the connection. Only so much, and only for so long.
+        let mut rest = vec![0; 64 << 10];
+        let mut left = MAX_DRAINED_BYTES;
+        while left > 0 {
+            match tokio::time::timeout(DRAIN_PAUSE, stream.read(&mut rest)).await?? {
+                0 => break,
+                n => left = left.saturating_sub(n),
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, closing).await;
 }

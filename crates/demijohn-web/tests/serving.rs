@@ -1,77 +1,17 @@
 //! The server on a real socket, and the commands that start and describe it.
 #![allow(clippy::unwrap_used)]
 
+mod running;
+
 use demijohn_core::command::call_command;
 use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
-use demijohn_web::server::{Serve, Stop};
+use demijohn_web::server::Serve;
 use demijohn_web::{Application, Blueprint, Json, Path, Streamed, get, post};
+use running::{Running, statuses};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-/// A site on a free port, until it is dropped.
-struct Running {
-    address: SocketAddr,
-    stop: Stop,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Running {
-    fn new(app: Application, workers: usize) -> Running {
-        Running::on(Serve::on("127.0.0.1:0").workers(workers), app)
-    }
-
-    fn on(serve: Serve, app: Application) -> Running {
-        let ready = app.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
-        let bound = serve.grace(Duration::from_secs(5)).bind().unwrap();
-        let address = bound.address();
-        let stop = Stop::new();
-        let handle = stop.clone();
-        let thread = std::thread::spawn(move || {
-            demijohn_web::test::block_on(bound.serve(ready.site().clone(), handle)).unwrap();
-        });
-        Running {
-            address,
-            stop,
-            thread: Some(thread),
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
-    }
-
-    /// Sends bytes and reads until the server closes.
-    fn talk(&self, text: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(text.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    fn get(&self, path: &str) -> String {
-        self.talk(&format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        ))
-    }
-
-    fn end(&mut self) {
-        self.stop.begin();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
 
 fn app() -> Application {
     Application::new()
@@ -321,13 +261,6 @@ fn a_client_that_goes_away_ends_its_handler() {
         .expect("the handler was dropped");
 }
 
-/// The status lines of all answers.
-fn statuses(talk: &str) -> Vec<&str> {
-    talk.match_indices("HTTP/1.1 ")
-        .map(|(at, _)| &talk[at + 9..at + 12])
-        .collect()
-}
-
 #[test]
 fn what_follows_a_request_does_not_take_its_answer_away() {
     let running = Running::new(app(), 1);
@@ -492,7 +425,8 @@ fn only_waiting_clients_lose_patience() {
     let running = Running::on(
         Serve::on("127.0.0.1:0")
             .workers(1)
-            .head_timeout(Duration::from_millis(400)),
+            .head_timeout(Duration::from_millis(400))
+            .keep_alive(Duration::from_millis(400)),
         slow,
     );
     let rest = |mut stream: TcpStream| {
