@@ -5,5 +5,7 @@
 extern crate self as demijohn_auth;
 
 mod passwords;
+mod session_hash;
 
 pub use passwords::{Hashing, MAX_PASSWORD_BYTES, Passwords, UNUSABLE, hashing};
+pub use session_hash::session_auth_hash;

@@ -99,7 +99,7 @@ pub use pairs::Pairs;
 pub use path::{FromPath, Path, PathArg, PathArgs, PathParam, Signed, Slug};
 pub use proxy::TrustedProxies;
 pub use query::{Form, FromPairs, Query};
-pub use reply::{Html, Redirect, Respond, Text};
+pub use reply::{Either, Html, Redirect, Respond, Text};
 pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
 pub use routes::{Listed, Routes, Routing};
 pub use shield::FrameOptions;

@@ -180,6 +180,52 @@ impl Reply for Redirect {
     }
 }
 
+/// One of two answers: a form that was filled in well leads on, and one that was not is shown again.
+///
+/// ```
+/// use demijohn_web::{Application, Either, Form, Html, Redirect, StatusCode, post};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Wish {
+///     text: String,
+/// }
+///
+/// async fn wish(Form(wish): Form<Wish>) -> Either<Redirect, Html<String>> {
+///     match wish.text.as_str() {
+///         "" => Either::Right(Html("<p>Wish for something.</p>".to_owned())),
+///         _ => Either::Left(Redirect::to("/thanks/").see_other()),
+///     }
+/// }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new().route("/", post(wish)).test_client();
+/// assert_eq!(client.post("/").form(&[("text", "cake")]).await.status(), StatusCode::SEE_OTHER);
+/// assert_eq!(client.post("/").form(&[("text", "")]).await.text(), "<p>Wish for something.</p>");
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub enum Either<L, R> {
+    /// The one.
+    Left(L),
+    /// The other.
+    Right(R),
+}
+
+impl<L: Reply, R: Reply> Reply for Either<L, R> {
+    fn reply(self, request: &Request) -> Result<Response> {
+        match self {
+            Either::Left(reply) => reply.reply(request),
+            Either::Right(reply) => reply.reply(request),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        L::describe(operation);
+        R::describe(operation);
+    }
+}
+
 /// Encodes only what headers cannot carry: the encoder always takes what is beyond ASCII.
 const NON_ASCII: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
 
