@@ -183,7 +183,7 @@ impl Reply for Redirect {
 /// One of two answers: a form that was filled in well leads on, and one that was not is shown again.
 ///
 /// ```
-/// use demijohn_web::{Application, Either, Form, Html, Redirect, StatusCode, post};
+/// use demijohn_web::{Application, Either, Form, Html, Redirect, post};
 /// use serde::Deserialize;
 ///
 /// #[derive(Deserialize)]
@@ -200,8 +200,8 @@ impl Reply for Redirect {
 ///
 /// # demijohn_web::test::block_on(async {
 /// let client = Application::new().route("/", post(wish)).test_client();
-/// assert_eq!(client.post("/").form(&[("text", "cake")]).await.status(), StatusCode::SEE_OTHER);
-/// assert_eq!(client.post("/").form(&[("text", "")]).await.text(), "<p>Wish for something.</p>");
+/// assert_eq!(client.post("/").form([("text", "cake")]).await.status(), 303);
+/// assert_eq!(client.post("/").form([("text", "")]).await.text(), "<p>Wish for something.</p>");
 /// # });
 /// ```
 #[derive(Clone, Debug)]
