@@ -5,7 +5,7 @@ use crate::commands;
 use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::json::is_json_type;
-use crate::proxy::TrustedProxies;
+use crate::proxy::{self, Proxies, TrustedProxies};
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
 use crate::server;
@@ -31,6 +31,7 @@ use std::sync::Arc;
 pub struct Application {
     site: Site,
     options: Options,
+    proxies: TrustedProxies,
     server_name: Option<String>,
     name: String,
     version: String,
@@ -50,6 +51,8 @@ impl Application {
         site.commands.add_from("demijohn", commands::routes());
         shield::settings::declare(site.settings_mut());
         shield::settings::add_checks(&mut site.checks);
+        proxy::declare(site.settings_mut());
+        proxy::add_checks(&mut site.checks);
         server::declare(site.settings_mut());
         server::add_checks(&mut site.checks);
         #[cfg(feature = "websocket")]
@@ -66,8 +69,8 @@ impl Application {
                 request_id: true,
                 allowed_hosts: Vec::new(),
                 debug: false,
-                proxies: TrustedProxies::default(),
             },
+            proxies: TrustedProxies::default(),
             server_name: None,
             name: "site".to_owned(),
             version: String::new(),
@@ -246,9 +249,9 @@ impl Application {
     }
 
     /// Believes so many proxies before the server what they say of the client; see [`TrustedProxies`]. Nobody is believed unless
-    /// set.
+    /// this or the setting `TRUSTED_PROXIES` says so.
     pub fn trust_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.options.proxies = proxies;
+        self.proxies = proxies;
         self
     }
 
@@ -318,6 +321,7 @@ impl Application {
         #[cfg(feature = "websocket")]
         bag.insert(crate::websocket::Rules::read(&settings, &mut findings));
         let mut shield = Shield::new(Protections::read(&settings, &mut findings), &mut findings);
+        let proxies = Proxies::read(self.proxies, &settings, &mut findings);
         let mut plan = Plan::new(&routes, &options, &shield, &mut findings);
         shield.has_cors = plan.astray.cors.is_some() || plan.ways.iter().any(|way| way.cors.is_some());
         plan.table.server_name = self.server_name;
@@ -351,6 +355,7 @@ impl Application {
             middleware: site_middleware.unwrap_or_default(),
             teardowns: routes.teardowns.clone(),
             options,
+            proxies,
             shield,
         });
         bag.insert(routes);

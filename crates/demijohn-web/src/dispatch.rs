@@ -4,7 +4,7 @@ use crate::admit::{Head, admit};
 use crate::debug;
 use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
-use crate::proxy::TrustedProxies;
+use crate::proxy::Proxies;
 use crate::route::Arm;
 use crate::shield::cors::{self, Allowed};
 use crate::shield::{Headers, Shield};
@@ -30,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) middleware: Vec<Middleware>,
     pub(crate) teardowns: Vec<Teardown>,
     pub(crate) options: Options,
+    /// Who is believed what they say of clients; nobody, mostly.
+    pub(crate) proxies: Option<Proxies>,
     pub(crate) shield: Shield,
 }
 
@@ -42,7 +44,6 @@ pub(crate) struct Options {
     pub(crate) request_id: bool,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) debug: bool,
-    pub(crate) proxies: TrustedProxies,
 }
 
 /// A route with everything that stands around its handlers, outermost first.
@@ -107,14 +108,16 @@ impl Engine {
         way.is_some_and(|way| way.json)
     }
 
+    /// Whether the site's code trusts proxies, whatever the settings say.
+    pub(crate) fn trusts_by_code(&self) -> bool {
+        self.proxies.as_ref().is_some_and(Proxies::trusts_by_code)
+    }
+
     /// Answers a request: never fails, never panics, logs once.
     pub(crate) async fn answer(&self, mut request: Request, head: Head) -> Response {
         let start = Instant::now();
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
-        if self.options.proxies != TrustedProxies::default() {
-            self.options.proxies.apply(&mut request);
-        }
         let mut request = TornDown { request, engine: self };
         let request = &mut request.request;
         let mut response = match caught(self.enter(request, head)).await {
@@ -146,6 +149,11 @@ impl Engine {
 
     /// What comes before routing.
     async fn enter(&self, request: &mut Request, head: Head) -> Response {
+        if let Some(proxies) = &self.proxies
+            && let Err(error) = proxies.apply(request)
+        {
+            return self.answer_error(request, &self.astray, error).await;
+        }
         if let Err(error) = admit(request, head, &self.options.allowed_hosts) {
             return self.answer_error(request, &self.astray, error).await;
         }

@@ -1,11 +1,23 @@
 //! What a trusted proxy says about the client.
 
-use demijohn_core::Request;
-use http::HeaderValue;
+mod listen;
+mod net;
+mod settings;
+
+pub(crate) use settings::{add_checks, declare};
+
+use demijohn_core::check::Finding;
+use demijohn_core::{Error, Request, Result, Settings};
 use http::header::HOST;
+use http::{HeaderValue, Uri};
+use listen::Rules;
+use net::Net;
 use std::net::{IpAddr, SocketAddr};
 
 /// How many proxies before the server are trusted, header by header; a count of 0 ignores the header.
+///
+/// For a site that nobody reaches but through its proxies, whatever their addresses are. Where these are known, the setting
+/// `TRUSTED_PROXIES` is the better way: then nobody else is believed. (With both, the counts hold for those addresses.)
 ///
 /// Each proxy adds its word at the end of `X-Forwarded-For` and its like, so with one proxy the last value is its own, and all before
 /// it are whatever the client made up.
@@ -61,36 +73,112 @@ impl TrustedProxies {
         self.prefix = self.address;
         self
     }
+}
+
+/// Who is believed, and what of it.
+pub(crate) struct Proxies {
+    /// What code says; where it says anything, it holds.
+    hops: TrustedProxies,
+    /// `TRUSTED_PROXIES`; others are not listened to. None where code trusts whoever connects.
+    nets: Option<Vec<Net>>,
+    rules: Rules,
+}
+
+/// What is taken over; nothing where a proxy says nothing of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    client: Option<IpAddr>,
+    secure: Option<bool>,
+    host: Option<String>,
+    port: Option<u16>,
+    prefix: Option<String>,
+}
+
+impl Proxies {
+    /// Reads the settings; `None` where nobody is believed.
+    pub(crate) fn read(hops: TrustedProxies, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Proxies> {
+        let nets = settings::nets(settings, findings);
+        if nets.is_empty() && hops == TrustedProxies::default() {
+            return None;
+        }
+        Some(Proxies {
+            hops,
+            nets: (!nets.is_empty()).then_some(nets),
+            rules: Rules::read(settings, findings),
+        })
+    }
+
+    pub(crate) fn trusts_by_code(&self) -> bool {
+        self.hops != TrustedProxies::default()
+    }
 
     /// Takes over what the trusted proxies say.
-    pub(crate) fn apply(self, request: &mut Request) {
-        let address = trusted(request, "x-forwarded-for", self.address).and_then(|text| text.parse::<IpAddr>().ok());
-        let scheme = trusted(request, "x-forwarded-proto", self.scheme).map(|text| text.eq_ignore_ascii_case("https"));
-        let host = trusted(request, "x-forwarded-host", self.host);
-        let port = trusted(request, "x-forwarded-port", self.port).and_then(|text| text.parse::<u16>().ok());
-        let prefix = trusted(request, "x-forwarded-prefix", self.prefix).filter(|text| plain_prefix(text));
-        if let Some(address) = address {
+    ///
+    /// # Errors
+    /// 400 where a trusted proxy says something that is no host or no port: it let through what a client made up.
+    pub(crate) fn apply(&self, request: &mut Request) -> Result<()> {
+        let peer = request.peer().map(|peer| peer.ip());
+        if let Some(nets) = &self.nets
+            && !peer.is_some_and(|peer| trusts(nets, peer))
+        {
+            return Ok(());
+        }
+        let said = match &self.nets {
+            _ if self.trusts_by_code() => self.hops.read(request),
+            Some(nets) => self.rules.listen(request, &|address| trusts(nets, address))?,
+            None => return Ok(()),
+        };
+        said.take_over(request)
+    }
+}
+
+fn trusts(nets: &[Net], address: IpAddr) -> bool {
+    nets.iter().any(|net| net.contains(address))
+}
+
+impl Said {
+    fn take_over(self, request: &mut Request) -> Result<()> {
+        if let Some(address) = self.client {
             let port = request.peer().map_or(0, |peer| peer.port());
             request.set_peer(Some(SocketAddr::new(address, port)));
         }
-        if let Some(secure) = scheme {
+        if let Some(secure) = self.secure {
             request.set_secure(secure);
         }
-        let host = match (host, port) {
-            (None, None) => None,
-            (host, port) => {
-                let host = host.or_else(|| request.host().map(str::to_owned)).unwrap_or_default();
-                Some(match port {
-                    Some(port) => with_port(&host, port, request.is_secure()),
-                    None => host,
-                })
+        if self.host.is_some() || self.port.is_some() {
+            let host = self
+                .host
+                .or_else(|| request.host().map(str::to_owned))
+                .unwrap_or_default();
+            let host = match self.port {
+                Some(port) => with_port(&host, port, request.is_secure()),
+                None => host,
+            };
+            let host =
+                HeaderValue::try_from(host).map_err(|_| Error::bad_request("a proxy names a host that is none"))?;
+            let head = request.head_mut();
+            head.headers.insert(HOST, host);
+            // What the target says of it is the proxy's word no more.
+            if head.uri.authority().is_some() {
+                let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+                head.uri = Uri::try_from(path)?;
             }
-        };
-        if let Some(host) = host.and_then(|host| HeaderValue::try_from(host).ok()) {
-            request.head_mut().headers.insert(HOST, host);
         }
-        if let Some(prefix) = prefix {
+        if let Some(prefix) = self.prefix {
             request.set_script_name(prefix.trim_end_matches('/').to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl TrustedProxies {
+    fn read(self, request: &Request) -> Said {
+        Said {
+            client: trusted(request, "x-forwarded-for", self.address).and_then(|text| text.parse().ok()),
+            secure: trusted(request, "x-forwarded-proto", self.scheme).map(|text| text.eq_ignore_ascii_case("https")),
+            host: trusted(request, "x-forwarded-host", self.host),
+            port: trusted(request, "x-forwarded-port", self.port).and_then(|text| text.parse().ok()),
+            prefix: trusted(request, "x-forwarded-prefix", self.prefix).filter(|text| plain_prefix(text)),
         }
     }
 }

@@ -656,7 +656,8 @@ fn protections_that_are_off_are_told() {
         ("ALLOWED_HOSTS", "example.org"),
         ("SECURE_SSL_REDIRECT", "true"),
     ];
-    let with = |more: &[(&'static str, &'static str)]| deploy(site(), &[&good[..], more].concat());
+    let plain = || site().trust_proxies(TrustedProxies::default());
+    let with = |more: &[(&'static str, &'static str)]| deploy(plain(), &[&good[..], more].concat());
     assert_eq!(with(&[("SECURE_HSTS_PRELOAD", "true")]), Vec::<String>::new());
     assert_eq!(with(&[]), ["W021 SECURE_HSTS_PRELOAD"]);
     assert_eq!(with(&[("SECURE_HSTS_SECONDS", "0")]), ["W004 SECURE_HSTS_SECONDS"]);
@@ -681,7 +682,7 @@ fn protections_that_are_off_are_told() {
             "{name}={value}"
         );
     }
-    let routes = site()
+    let routes = plain()
         .route(
             "/off",
             get(async || "").csp(Csp::none()).frame_options(FrameOptions::Allow),

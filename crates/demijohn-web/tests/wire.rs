@@ -3,9 +3,11 @@
 
 mod running;
 
+use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
 use demijohn_web::server::Serve;
-use demijohn_web::{Application, Streamed, get, post};
+use demijohn_web::test::{TestClient, block_on};
+use demijohn_web::{Application, Request, Streamed, TrustedProxies, get, post};
 use running::{Running, statuses};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -272,4 +274,208 @@ fn a_process_without_files_to_open_recovers() {
     }
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
+}
+
+/// A site behind proxies, which tells what it takes a request for.
+fn behind(settings: &[(&str, &str)]) -> TestClient {
+    let sources = settings
+        .iter()
+        .fold(Sources::none(), |s, (name, value)| s.var(*name, *value));
+    let site = Application::new()
+        .allowed_hosts(["shop.example", "localhost"])
+        .before(async |request: &mut Request| {
+            let client = request.peer().map(|peer| peer.ip().to_string()).unwrap_or_default();
+            Some(format!(
+                "{} {} {client}",
+                request.scheme(),
+                request.host().unwrap_or_default()
+            ))
+        });
+    site.build(sources).map_err(|f| format!("{f:?}")).unwrap().test_client()
+}
+
+/// What it says of a request from this peer with these headers.
+fn seen(client: &TestClient, peer: &str, headers: &[(&str, &str)]) -> String {
+    block_on(async {
+        let mut request = client.get("/").from_peer(format!("{peer}:4000").parse().unwrap());
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.await;
+        match response.status().as_u16() {
+            200 => response.text().to_owned(),
+            status => status.to_string(),
+        }
+    })
+}
+
+const ALL: [(&str, &str); 5] = [
+    ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ("USE_X_FORWARDED_HOST", "true"),
+    ("USE_X_FORWARDED_PORT", "true"),
+    ("SECURE_PROXY_SSL_HEADER", "HTTP_X_FORWARDED_PROTO, https"),
+    ("DEBUG", "false"),
+];
+
+#[test]
+fn proxies_are_believed_by_their_addresses() {
+    covers!("security.ssl.proxy_header", "security.hosts.forwarded");
+    let headers = [
+        ("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.9.9.9"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.example"),
+        ("x-forwarded-port", "8443"),
+        ("forwarded", "for=7.7.7.7;proto=http;host=localhost"),
+    ];
+    // Nobody is, unless the site says so; others are not, when it does.
+    assert_eq!(seen(&behind(&[]), "10.0.0.1", &headers), "http localhost 10.0.0.1");
+    let all = behind(&ALL);
+    assert_eq!(seen(&all, "11.0.0.1", &headers), "http localhost 11.0.0.1");
+    // The client is the last address that is no proxy of ours.
+    assert_eq!(seen(&all, "10.0.0.1", &headers), "https shop.example:8443 1.2.3.4");
+    assert_eq!(seen(&all, "[::1]", &headers), "https shop.example:8443 1.2.3.4");
+    assert_eq!(
+        seen(&all, "[::ffff:10.1.1.1]", &headers),
+        "https shop.example:8443 1.2.3.4"
+    );
+    // Host and port have settings of their own.
+    let two = behind(&ALL[..1]);
+    assert_eq!(seen(&two, "10.0.0.1", &headers), "https localhost 1.2.3.4");
+    let scheme = |value| seen(&two, "10.0.0.1", &[("x-forwarded-proto", value)]);
+    assert_eq!(scheme("https, http"), "https localhost 10.0.0.1");
+    for not in ["http, https", "HTTP", "", "httpsx", "\u{e9}"] {
+        assert_eq!(scheme(not), "http localhost 10.0.0.1", "{not}");
+    }
+    let no_scheme = behind(&[("TRUSTED_PROXIES", "10.0.0.0/8"), ("SECURE_PROXY_SSL_HEADER", "")]);
+    assert_eq!(seen(&no_scheme, "10.0.0.1", &headers), "http localhost 1.2.3.4");
+    let own = behind(&[("TRUSTED_PROXIES", "*"), ("SECURE_PROXY_SSL_HEADER", "X-Scheme, on")]);
+    assert_eq!(seen(&own, "1.1.1.1", &[("x-scheme", "on")]), "https localhost 1.1.1.1");
+    assert_eq!(seen(&own, "1.1.1.1", &headers[1..]), "http localhost 1.1.1.1");
+}
+
+#[test]
+fn what_proxies_let_through_is_not_believed() {
+    let all = behind(&ALL);
+    let chain = |value| seen(&all, "10.0.0.1", &[("x-forwarded-for", value)]);
+    for (value, client) in [
+        ("1.2.3.4", "1.2.3.4"),
+        ("6.6.6.6,1.2.3.4:8000", "1.2.3.4"),
+        ("[2001:db8::1]:80", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        // All of them are ours.
+        ("10.3.0.1, 10.2.0.1", "10.3.0.1"),
+        // Nonsense ends the search.
+        ("6.6.6.6, unknown", "10.0.0.1"),
+        ("6.6.6.6, , 10.2.0.1", "10.2.0.1"),
+        ("6.6.6.6, 1.2.3.4.5, 10.2.0.1", "10.2.0.1"),
+        ("6.6.6.6, \u{e9}", "10.0.0.1"),
+        ("", "10.0.0.1"),
+    ] {
+        assert_eq!(chain(value), format!("http localhost {client}"), "{value}");
+    }
+    let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")];
+    assert_eq!(seen(&all, "10.0.0.1", &lines), "http localhost 1.2.3.4");
+    for (name, value) in [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-host", "evil.example, shop.example"),
+        ("x-forwarded-host", "shop.example/path"),
+        ("x-forwarded-host", "user@shop.example"),
+        ("x-forwarded-host", ""),
+        ("x-forwarded-host", "\u{e9}"),
+        ("x-forwarded-port", "80, 443"),
+        ("x-forwarded-port", "0"),
+        ("x-forwarded-port", "99999"),
+        ("x-forwarded-port", "x"),
+    ] {
+        assert_eq!(seen(&all, "10.0.0.1", &[(name, value)]), "400", "{name}: {value}");
+    }
+    let two = [
+        ("x-forwarded-host", "shop.example"),
+        ("x-forwarded-host", "shop.example"),
+    ];
+    assert_eq!(seen(&all, "10.0.0.1", &two), "400");
+}
+
+#[test]
+fn the_standard_header_of_proxies() {
+    let standard = [("USE_FORWARDED", "true")];
+    let site = behind(&[&ALL[..], &standard[..]].concat());
+    let said = |value| {
+        seen(
+            &site,
+            "10.0.0.1",
+            &[("forwarded", value), ("x-forwarded-for", "9.9.9.9")],
+        )
+    };
+    for (value, answer) in [
+        (
+            "for=1.2.3.4;proto=https;host=shop.example",
+            "https shop.example 1.2.3.4",
+        ),
+        ("For=\"[2001:db8::1]:47\" ; PROTO=https", "https localhost 2001:db8::1"),
+        ("for=6.6.6.6;proto=https, for=1.2.3.4", "http localhost 1.2.3.4"),
+        (
+            "for=1.2.3.4;proto=https, for=10.2.0.1;proto=http",
+            "https localhost 1.2.3.4",
+        ),
+        ("for=6.6.6.6;proto=https, for=_hidden", "http localhost 10.0.0.1"),
+        ("for=\"a, for=6.6.6.6\", for=1.2.3.4", "http localhost 1.2.3.4"),
+        ("", "http localhost 10.0.0.1"),
+        ("for", "http localhost 10.0.0.1"),
+        // A quote of the client's that takes in what the proxy wrote.
+        ("proto=https;for=\", for=1.2.3.4;proto=http", "400"),
+        ("for=\"\\\", for=1.2.3.4", "400"),
+        ("for=1.2.3.4;host=evil.example", "400"),
+        ("for=1.2.3.4;host=\"shop.example:x\"", "400"),
+    ] {
+        assert_eq!(said(value), answer, "{value}");
+    }
+}
+
+#[test]
+fn settings_of_proxies_that_make_no_sense_are_told() {
+    for (name, value) in [
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("SECURE_PROXY_SSL_HEADER", "X-Forwarded-Proto"),
+        ("SECURE_PROXY_SSL_HEADER", "X Forwarded, https"),
+    ] {
+        let sources = Sources::none().var("TRUSTED_PROXIES", "10.0.0.1").var(name, value);
+        let findings = Application::new().build(sources).err().unwrap_or_default();
+        assert!(
+            findings.iter().any(|finding| finding.to_string().contains(name)),
+            "{name}={value}: {findings:?}"
+        );
+    }
+    let told = |app: Application, settings: &[(&str, &str)]| {
+        let sources = settings
+            .iter()
+            .fold(Sources::none(), |s, (name, value)| s.var(*name, *value));
+        let ready = app.build(sources).map_err(|f| format!("{f:?}")).unwrap();
+        let selection = demijohn_core::check::Selection {
+            deploy: true,
+            ..Default::default()
+        };
+        let findings = ready.program().checks.run(ready.site(), ready.settings(), &selection);
+        format!("{findings:?}")
+    };
+    let sloppy = [
+        ("TRUSTED_PROXIES", "*"),
+        ("REQUEST_HEAD_SECONDS", "0"),
+        ("KEEP_ALIVE_SECONDS", "0"),
+        ("WRITE_SECONDS", "0"),
+        ("MIN_BYTES_PER_SECOND", "0"),
+    ];
+    let findings = told(Application::new(), &sloppy);
+    for id in ["W050", "W051", "W052", "W053", "W054"] {
+        assert!(findings.contains(&format!("security.{id}")), "{id}: {findings}");
+    }
+    let by_code = Application::new().trust_proxies(TrustedProxies::hops(1));
+    let findings = told(by_code, &[("USE_X_FORWARDED_HOST", "true")]);
+    assert!(
+        findings.contains("security.W055") && findings.contains("security.W056"),
+        "{findings}"
+    );
+    let findings = told(Application::new(), &ALL[..2]);
+    assert!(!findings.contains("security.W05"), "{findings}");
 }
