@@ -38,6 +38,8 @@ enum BodyState {
     Unread(Body),
     Buffered(Bytes),
     Taken,
+    /// It could not be read. Whoever asks next learns the same: a handler may have several arguments of one bad body.
+    Refused(StatusCode),
 }
 
 /// An extension rather than a field, so that it stays with the head when foreign middleware takes the request apart.
@@ -365,6 +367,7 @@ impl Request {
         match &mut self.body {
             BodyState::Buffered(bytes) => Ok(bytes.clone()),
             BodyState::Taken => Err(Error::internal("the body was already taken as a stream")),
+            BodyState::Refused(status) => Err(Error::bare(*status)),
             BodyState::Unread(body) => {
                 let bytes = collect(std::mem::take(body), limit).await;
                 match bytes {
@@ -373,7 +376,7 @@ impl Request {
                         Ok(bytes)
                     }
                     Err(error) => {
-                        self.body = BodyState::Taken;
+                        self.body = BodyState::Refused(error.status());
                         Err(error)
                     }
                 }
@@ -390,7 +393,16 @@ impl Request {
             BodyState::Unread(body) => Ok(body),
             BodyState::Buffered(bytes) => Ok(bytes.into()),
             BodyState::Taken => Err(Error::internal("the body was already taken as a stream")),
+            BodyState::Refused(status) => {
+                self.body = BodyState::Refused(status);
+                Err(Error::bare(status))
+            }
         }
+    }
+
+    /// Says that a body taken as a stream could not be read: whoever asks for it next is refused with this status.
+    pub fn refuse_body(&mut self, status: StatusCode) {
+        self.body = BodyState::Refused(status);
     }
 
     /// Puts a body in, for whoever took it and hands it on changed.

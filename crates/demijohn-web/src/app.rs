@@ -6,6 +6,8 @@ use crate::dispatch::{Engine, Options, Way};
 use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::json::is_json_type;
 use crate::proxy::{self, Proxies, TrustedProxies};
+use crate::limits::UploadLimits;
+use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
 use crate::server;
@@ -50,6 +52,7 @@ impl Application {
         site.commands.add_from("demijohn", commands::serve());
         site.commands.add_from("demijohn", commands::routes());
         shield::settings::declare(site.settings_mut());
+        UploadLimits::declare(site.settings_mut());
         shield::settings::add_checks(&mut site.checks);
         proxy::declare(site.settings_mut());
         proxy::add_checks(&mut site.checks);
@@ -172,10 +175,10 @@ impl Application {
         self
     }
 
-    /// How forms with files are taken.
-    #[cfg(feature = "multipart")]
-    pub fn upload_limits(mut self, limits: crate::UploadLimits) -> Self {
-        self.site.bag_mut().insert(limits);
+    /// How much of forms and query strings is taken: the defaults of the settings that [`UploadLimits`] names.
+    #[track_caller]
+    pub fn upload_limits(mut self, limits: UploadLimits) -> Self {
+        limits.set_defaults(self.site.settings_mut());
         self
     }
 
@@ -320,6 +323,10 @@ impl Application {
         bag.insert(Arc::new(settings.clone()));
         #[cfg(feature = "websocket")]
         bag.insert(crate::websocket::Rules::read(&settings, &mut findings));
+        match UploadLimits::read(&settings) {
+            Ok(limits) => drop(bag.insert(limits)),
+            Err(finding) => findings.push(finding),
+        }
         let mut shield = Shield::new(Protections::read(&settings, &mut findings), &mut findings);
         let proxies = Proxies::read(self.proxies, &settings, &mut findings);
         let mut plan = Plan::new(&routes, &options, &shield, &mut findings);

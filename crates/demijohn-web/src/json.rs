@@ -9,7 +9,8 @@ use serde_core::de::DeserializeOwned;
 /// A JSON body: as an argument, the request's; as a result, the answer's.
 ///
 /// As an argument it wants a content type of JSON (else 415) and a body that is well-formed and fits `T` (else 400, with
-/// the field and the reason). Nesting beyond 128 levels and NUL characters are refused.
+/// the field and the reason). Nesting beyond 128 levels, NUL characters and half surrogate pairs are refused. A key that comes twice is refused by
+/// structs; maps and `serde_json::Value` keep the last.
 ///
 /// ```
 /// use demijohn_web::{post, Application, Json};
@@ -114,48 +115,76 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
 /// Levels of lists and objects inside each other. serde_json has the same limit, but not for what the type ignores.
 const MAX_DEPTH: usize = 128;
 
-/// What is refused whatever the type: `\u0000` in a text (a bare NUL is no JSON anyway), and deep nesting.
+/// What is refused whatever the type: `\u0000` in a text (a bare NUL is no JSON anyway), half a surrogate pair, which is no
+/// character, and deep nesting. serde_json sees to these only in what the type reads.
 fn refused(bytes: &[u8]) -> Option<&'static str> {
-    let (mut in_text, mut escaped, mut depth) = (false, false, 0_usize);
-    for (i, &byte) in bytes.iter().enumerate() {
-        if in_text {
-            match byte {
-                _ if escaped => {
-                    escaped = false;
-                    if byte == b'u' && bytes[i..].starts_with(b"u0000") {
-                        return Some("has a NUL character");
-                    }
-                }
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
+    let (mut in_text, mut depth, mut at) = (false, 0_usize, 0);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
         match byte {
-            b'"' => in_text = true,
-            b'[' | b'{' => {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => {
+                let Some((unit, length)) = escape(&bytes[at..]) else {
+                    at += 1;
+                    continue;
+                };
+                at += length;
+                match unit {
+                    0 => return Some("has a NUL character"),
+                    0xdc00..=0xdfff => return Some(LONE),
+                    0xd800..=0xdbff => match bytes[at..].strip_prefix(b"\\").and_then(escape) {
+                        Some((0xdc00..=0xdfff, length)) => at += 1 + length,
+                        _ => return Some(LONE),
+                    },
+                    _ => {}
+                }
+            }
+            b'[' | b'{' if !in_text => {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Some("is nested too deep");
                 }
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     None
 }
 
+const LONE: &str = "has half a surrogate pair";
+
+/// The number in `u00e4`, what stands behind a backslash, and its length; `None` for other escapes.
+fn escape(bytes: &[u8]) -> Option<(u32, usize)> {
+    let digits = bytes.strip_prefix(b"u")?.get(..4)?;
+    let unit = digits
+        .iter()
+        .try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))?;
+    Some((unit, 5))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::refused;
+    use super::{LONE, refused};
 
     #[test]
     fn nul_and_deep_nesting_are_refused() {
         assert_eq!(refused(br#""a\u0000""#), Some("has a NUL character"));
         assert_eq!(refused(br#""\\\u0000""#), Some("has a NUL character"));
         assert_eq!(refused(br#""\\u0000""#), None);
+        for (text, lone) in [
+            (r#""\ud83d\ude00""#, false),
+            (r#""\ud83d""#, true),
+            (r#""\ud83dx""#, true),
+            (r#""\ude00""#, true),
+            (r#""\uDE00\uD83D""#, true),
+            (r#""\ud83d\n""#, true),
+            (r#""\\ud83d""#, false),
+            (r#"{"a\ud83d": 1}"#, true),
+            (r#""\u00e4\u"#, false),
+        ] {
+            assert_eq!(refused(text.as_bytes()), lone.then_some(LONE), "{text}");
+        }
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert_eq!(refused(deep(128).as_bytes()), None);
         assert_eq!(refused(deep(129).as_bytes()), Some("is nested too deep"));

@@ -43,6 +43,9 @@ mod handler;
 mod header;
 mod hook;
 mod json;
+mod limits;
+#[cfg(feature = "multipart")]
+mod multipart;
 mod origin;
 #[cfg(feature = "template")]
 pub mod page;
@@ -92,6 +95,7 @@ pub use header::{Authorization, Cookies, FromHeader, Header};
 pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
 pub use json::Json;
+pub use limits::UploadLimits;
 pub use origin::{Origin, TrustedOrigins};
 #[cfg(feature = "template")]
 pub use page::{Page, TemplatesExt, render};
@@ -111,7 +115,7 @@ pub use stream::{Sender, Streamed};
 #[cfg(feature = "tower")]
 pub use tower::Inside;
 #[cfg(feature = "multipart")]
-pub use upload::{Chunks, Files, Upload, UploadLimits};
+pub use upload::{Chunks, Files, Upload};
 pub use urls::{HasUrl, Link, Url, Urls, url_to};
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, WebSocketUpgrade};

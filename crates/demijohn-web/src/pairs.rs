@@ -19,8 +19,8 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(Vec<(String, String)>);
 
-/// More than this many pairs are refused.
-const MAX_PAIRS: usize = 1000;
+/// More than this many pairs are refused, unless the site has a limit of its own.
+pub(crate) const MAX_PAIRS: usize = 1000;
 
 impl Pairs {
     /// None.
@@ -33,14 +33,14 @@ impl Pairs {
     /// # Errors
     /// What is no UTF-8, holds NUL, or is more than 1,000 pairs.
     pub fn parse(text: &str) -> Result<Pairs, Fault> {
-        Self::parse_at(Place::Query, text.as_bytes())
+        Self::parse_at(Place::Query, text.as_bytes(), MAX_PAIRS)
     }
 
-    pub(crate) fn parse_at(place: Place, bytes: &[u8]) -> Result<Pairs, Fault> {
+    pub(crate) fn parse_at(place: Place, bytes: &[u8], max_pairs: usize) -> Result<Pairs, Fault> {
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            if pairs.len() == MAX_PAIRS {
-                return Err(Fault::new(place, "", format!("has more than {MAX_PAIRS} values")));
+            if pairs.len() == max_pairs {
+                return Err(Fault::new(place, "", format!("has more than {max_pairs} values")));
             }
             let at = pair.iter().position(|b| *b == b'=');
             let (name, value) = match at {

@@ -1,6 +1,7 @@
 //! Query strings and forms as typed values.
 
 use crate::fields;
+use crate::limits::max_fields;
 use crate::pairs::Pairs;
 use demijohn_core::{Error, Extract, Fault, Operation, Place, Rejection, Request, Result};
 use http::StatusCode;
@@ -62,7 +63,9 @@ impl<T: DeserializeOwned + Send> FromPairs for T {
 
 impl<T: FromPairs> Extract for Query<T> {
     async fn extract(request: &mut Request) -> Result<Self, Rejection> {
-        let pairs = Pairs::parse(request.query_string()).map_err(Rejection::fault)?;
+        let max_fields = max_fields(request.site());
+        let pairs =
+            Pairs::parse_at(Place::Query, request.query_string().as_bytes(), max_fields).map_err(Rejection::fault)?;
         T::from_pairs(Place::Query, pairs).map(Query).map_err(Rejection::faults)
     }
 
@@ -100,5 +103,5 @@ async fn form_pairs(request: &mut Request) -> Result<Pairs, Rejection> {
         .into());
     }
     let bytes = request.bytes().await?;
-    Pairs::parse_at(Place::Body, &bytes).map_err(Rejection::fault)
+    Pairs::parse_at(Place::Body, &bytes, max_fields(request.site())).map_err(Rejection::fault)
 }

@@ -4,19 +4,17 @@
 //! temporary file as it comes in, which is gone when the request is.
 
 use crate::file::blocking;
+use crate::limits::{UploadLimits, disk_error};
+use crate::multipart::{self, Event, Head, Parser, Refusal};
 use crate::pairs::Pairs;
 use bytes::Bytes;
-use demijohn_core::{Body, BoxError, Error, Extract, Operation, Rejection, Request, Result};
-use futures_core::Stream;
+use demijohn_core::{Body, Error, Extract, Operation, Rejection, Request, Result};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tempfile::NamedTempFile;
 
 /// The files of a form. Without a form with files it is empty.
@@ -228,33 +226,6 @@ impl Chunks {
     }
 }
 
-/// How much of a form with files is taken, and where it is kept; the whole body is limited by `max_body_bytes`.
-#[derive(Clone, Debug)]
-pub struct UploadLimits {
-    /// Files up to this size stay in memory; 2.5 MB unless set.
-    pub memory_bytes: usize,
-    /// The folder for larger ones; the system's for temporary files unless set.
-    pub temp_dir: Option<PathBuf>,
-    /// Bytes of all texts together; 500,000 unless set.
-    pub max_text_bytes: usize,
-    /// Parts; 1,000 unless set.
-    pub max_parts: usize,
-    /// Files; 100 unless set.
-    pub max_files: usize,
-}
-
-impl Default for UploadLimits {
-    fn default() -> Self {
-        UploadLimits {
-            memory_bytes: 2_621_440,
-            temp_dir: None,
-            max_text_bytes: 500_000,
-            max_parts: 1_000,
-            max_files: 100,
-        }
-    }
-}
-
 /// A form that was read, kept with its request so that texts and files can be taken apart.
 #[derive(Debug, Default)]
 struct Parsed {
@@ -263,13 +234,12 @@ struct Parsed {
 }
 
 pub(crate) fn is_multipart(request: &Request) -> bool {
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("multipart/form-data")
+    let essence = content_type(request).and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("multipart/form-data"))
+}
+
+fn content_type(request: &Request) -> Option<&str> {
+    request.headers().get(CONTENT_TYPE)?.to_str().ok()
 }
 
 /// The texts of the form.
@@ -281,38 +251,50 @@ async fn parsed(request: &mut Request) -> Result<Arc<Parsed>> {
     if let Some(parsed) = request.extensions().get::<Arc<Parsed>>() {
         return Ok(Arc::clone(parsed));
     }
-    let limits = request.site().get::<UploadLimits>().cloned().unwrap_or_default();
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|e| Error::bad_request("the form's content type names no boundary").with_source(e))?;
-    let body = Limited {
-        left: request.max_body_bytes(),
-        body: request.take_body()?,
-    };
-    let parsed = Arc::new(parse(multer::Multipart::new(body, boundary), &limits).await?);
-    request.extensions_mut().insert(Arc::clone(&parsed));
-    Ok(parsed)
+    match read(request).await {
+        Ok(parsed) => {
+            let parsed = Arc::new(parsed);
+            request.extensions_mut().insert(Arc::clone(&parsed));
+            Ok(parsed)
+        }
+        Err(error) => {
+            request.refuse_body(error.status());
+            Err(error)
+        }
+    }
 }
 
-async fn parse(mut form: multer::Multipart<'static>, limits: &UploadLimits) -> Result<Parsed> {
+async fn read(request: &mut Request) -> Result<Parsed> {
+    let limits = request.site().get::<UploadLimits>().cloned().unwrap_or_default();
+    let boundary = content_type(request)
+        .and_then(multipart::boundary)
+        .ok_or_else(|| Error::bad_request("the form's content type names no proper boundary"))?;
+    let max_bytes = request.max_body_bytes();
+    let body = request.take_body()?;
+    if http_body::Body::size_hint(&body).lower() > max_bytes as u64 {
+        return Err(too_large("the body is too large"));
+    }
+    let form = Incoming {
+        parser: Parser::new(&boundary),
+        left: max_bytes,
+        body,
+    };
+    parse(form, &limits).await
+}
+
+async fn parse(mut form: Incoming, limits: &UploadLimits) -> Result<Parsed> {
     let mut parsed = Parsed::default();
-    let (mut parts, mut text_bytes) = (0, 0);
-    while let Some(mut field) = form.next_field().await.map_err(refused)? {
-        parts += 1;
-        if parts > limits.max_parts {
-            return Err(too_large("the form has too many parts"));
-        }
-        let name = field.name().unwrap_or_default().to_owned();
-        if name.contains('\0') {
-            return Err(Error::bad_request("the form has a name with a NUL character"));
-        }
-        let Some(file_name) = field.file_name().map(str::to_owned) else {
+    let (mut texts, mut files, mut text_bytes) = (0, 0, 0);
+    while let Some(head) = form.next_part().await? {
+        let name = head.name;
+        let Some(file_name) = head.file_name else {
+            texts += 1;
+            if texts > limits.max_fields {
+                return Err(too_large("the form has too many parts"));
+            }
             let mut text = Vec::new();
-            while let Some(chunk) = field.chunk().await.map_err(refused)? {
+            text_bytes += name.len();
+            while let Some(chunk) = form.next_chunk().await? {
                 text_bytes += chunk.len();
                 if text_bytes > limits.max_text_bytes {
                     return Err(too_large("the texts of the form are too long"));
@@ -326,26 +308,26 @@ async fn parse(mut form: multer::Multipart<'static>, limits: &UploadLimits) -> R
             parsed.texts.push(name, text);
             continue;
         };
-        let content_type = field
-            .content_type()
-            .map_or("application/octet-stream", |mime| mime.as_ref())
-            .to_owned();
+        // Fields that were left empty are counted too: they cost as much to read.
+        files += 1;
+        if files > limits.max_files {
+            return Err(Error::bad_request("the form has too many files"));
+        }
         let mut spool = Spool::default();
-        while let Some(chunk) = field.chunk().await.map_err(refused)? {
+        while let Some(chunk) = form.next_chunk().await? {
             spool = spool.write(chunk, limits).await?;
         }
         // A field that was left empty has no name; names of folders are none for files.
         let Some(file_name) = base_name(&file_name) else {
             continue;
         };
-        if parsed.files.len() == limits.max_files {
-            return Err(too_large("the form has too many files"));
-        }
         let (content, length) = spool.finish().await?;
         parsed.files.push(Upload {
             name,
             file_name,
-            content_type,
+            content_type: head
+                .content_type
+                .unwrap_or_else(|| "application/octet-stream".to_owned()),
             length,
             content,
         });
@@ -362,11 +344,13 @@ fn too_large(text: &'static str) -> Error {
     Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
-fn refused(error: multer::Error) -> Error {
-    match error {
-        multer::Error::StreamReadFailed(cause) if cause.is::<TooLarge>() => too_large("the body is too large"),
-        multer::Error::StreamReadFailed(cause) => demijohn_core::request::broken_body(cause),
-        _ => Error::bad_request("the form is malformed or incomplete").with_source(error),
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Malformed(why) => Error::bad_request(why),
+        Refusal::HeadersTooLarge => Error::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the headers of a part are too long",
+        ),
     }
 }
 
@@ -408,10 +392,10 @@ impl Spool {
         blocking(move || {
             let mut file = match (self.file.take(), temp_dir) {
                 (Some(file), _) => file,
-                (None, Some(folder)) => NamedTempFile::new_in(folder)?,
-                (None, None) => NamedTempFile::new()?,
+                (None, Some(folder)) => NamedTempFile::new_in(folder).map_err(disk_error)?,
+                (None, None) => NamedTempFile::new().map_err(disk_error)?,
             };
-            file.write_all(&self.memory)?;
+            file.write_all(&self.memory).map_err(disk_error)?;
             self.memory.clear();
             self.file = Some(file);
             Ok(self)
@@ -433,44 +417,53 @@ impl Spool {
     }
 }
 
-/// A body as a stream that ends with an error when it is longer than it may be.
-struct Limited {
+/// A form on its way in, counted as it is read.
+struct Incoming {
+    parser: Parser,
     left: usize,
     body: Body,
 }
 
-#[derive(Debug)]
-struct TooLarge;
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body is too large")
-    }
-}
-
-impl std::error::Error for TooLarge {}
-
-impl Stream for Limited {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl Incoming {
+    async fn next(&mut self) -> Result<Event> {
         loop {
-            let frame = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
-            let data = match frame {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(frame))) => frame.into_data(),
+            match self.parser.next().map_err(refused)? {
+                Event::More => self.read().await?,
+                event => return Ok(event),
+            }
+        }
+    }
+
+    async fn next_part(&mut self) -> Result<Option<Head>> {
+        match self.next().await? {
+            Event::Part(head) => Ok(Some(head)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        match self.next().await? {
+            Event::Data(data) => Ok(Some(data)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        use http_body_util::BodyExt;
+        loop {
+            let Some(frame) = self.body.frame().await else {
+                self.parser.finish();
+                return Ok(());
             };
+            let frame = frame.map_err(demijohn_core::request::broken_body)?;
             // Trailers are no data.
-            let Ok(data) = data else { continue };
-            return Poll::Ready(Some(match self.left.checked_sub(data.len()) {
-                Some(left) => {
-                    self.left = left;
-                    Ok(data)
-                }
-                None => Err(TooLarge.into()),
-            }));
+            let Ok(data) = frame.into_data() else { continue };
+            self.left = self
+                .left
+                .checked_sub(data.len())
+                .ok_or_else(|| too_large("the body is too large"))?;
+            self.parser.push(&data);
+            return Ok(());
         }
     }
 }

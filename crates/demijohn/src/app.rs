@@ -137,10 +137,12 @@ impl App {
         self.map(|web| web.mount_service(path, service))
     }
 
-    /// How forms with files are taken.
-    #[cfg(feature = "multipart")]
+    /// How much of forms and query strings is taken; see [`Application::upload_limits`].
+    #[track_caller]
     pub fn upload_limits(self, limits: demijohn_web::UploadLimits) -> Self {
-        self.map(|web| web.upload_limits(limits))
+        App {
+            web: self.web.upload_limits(limits),
+        }
     }
 
     /// Runs when a request is done with, however it ended.

@@ -1,0 +1,114 @@
+//! How much of a form or a query string is taken.
+
+use demijohn_core::check::Finding;
+use demijohn_core::settings::{Key, Settings};
+use demijohn_core::{Bag, Error};
+use http::StatusCode;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+const MAX_FIELDS: Key<usize> = Key::new(
+    "DATA_UPLOAD_MAX_NUMBER_FIELDS",
+    "1000",
+    "how many values a query string or a form may have; more are 400 (413 in a form with files)",
+);
+const MAX_FILES: Key<usize> = Key::new(
+    "DATA_UPLOAD_MAX_NUMBER_FILES",
+    "100",
+    "how many files a form may have; more are 400",
+);
+const MAX_TEXT_BYTES: Key<usize> = Key::new(
+    "MAX_FORM_MEMORY_SIZE",
+    "500000",
+    "bytes of all texts of a form with files; more are 413",
+);
+const MEMORY_BYTES: Key<usize> = Key::new(
+    "FILE_UPLOAD_MAX_MEMORY_SIZE",
+    "2621440",
+    "uploads up to this size stay in memory, larger ones go to a temporary file as they come in",
+);
+const TEMP_DIR: Key<Option<PathBuf>> = Key::new(
+    "FILE_UPLOAD_TEMP_DIR",
+    "",
+    "the folder of these temporary files; the system's when empty",
+);
+
+/// How much of a form is taken, and where its files are kept while the request lasts; the whole body is limited by
+/// `max_body_bytes`.
+///
+/// Each is the default of a setting: what settings files and the environment say wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// Files up to this size stay in memory; 2.5 MB unless set (`FILE_UPLOAD_MAX_MEMORY_SIZE`).
+    pub memory_bytes: usize,
+    /// The folder for larger ones; the system's for temporary files unless set (`FILE_UPLOAD_TEMP_DIR`).
+    pub temp_dir: Option<PathBuf>,
+    /// Bytes of all texts of a form with files; 500,000 unless set (`MAX_FORM_MEMORY_SIZE`).
+    pub max_text_bytes: usize,
+    /// Values of a query string or a form; 1,000 unless set (`DATA_UPLOAD_MAX_NUMBER_FIELDS`).
+    pub max_fields: usize,
+    /// Files of a form; 100 unless set (`DATA_UPLOAD_MAX_NUMBER_FILES`).
+    pub max_files: usize,
+}
+
+impl Default for UploadLimits {
+    fn default() -> Self {
+        UploadLimits {
+            memory_bytes: 2_621_440,
+            temp_dir: None,
+            max_text_bytes: 500_000,
+            max_fields: 1_000,
+            max_files: 100,
+        }
+    }
+}
+
+impl UploadLimits {
+    pub(crate) fn declare(settings: &mut Settings) {
+        settings.declare(&MAX_FIELDS);
+        settings.declare(&MAX_FILES);
+        settings.declare(&MAX_TEXT_BYTES);
+        settings.declare(&MEMORY_BYTES);
+        settings.declare(&TEMP_DIR);
+    }
+
+    #[track_caller]
+    pub(crate) fn set_defaults(&self, settings: &mut Settings) {
+        settings.set_default(MAX_FIELDS.name(), self.max_fields);
+        settings.set_default(MAX_FILES.name(), self.max_files);
+        settings.set_default(MAX_TEXT_BYTES.name(), self.max_text_bytes);
+        settings.set_default(MEMORY_BYTES.name(), self.memory_bytes);
+        if let Some(folder) = &self.temp_dir {
+            settings.set_default(TEMP_DIR.name(), folder);
+        }
+    }
+
+    pub(crate) fn read(settings: &Settings) -> Result<Self, Finding> {
+        let folder = settings.value(&TEMP_DIR)?;
+        Ok(UploadLimits {
+            memory_bytes: settings.value(&MEMORY_BYTES)?,
+            temp_dir: folder.filter(|path| !path.as_os_str().is_empty()),
+            max_text_bytes: settings.value(&MAX_TEXT_BYTES)?,
+            max_fields: settings.value(&MAX_FIELDS)?,
+            max_files: settings.value(&MAX_FILES)?,
+        })
+    }
+}
+
+/// How many values a query string or a form of this site may have.
+pub(crate) fn max_fields(site: &Bag) -> usize {
+    site.get::<UploadLimits>()
+        .map_or(crate::pairs::MAX_PAIRS, |limits| limits.max_fields)
+}
+
+/// What a failure of the disk is to the client: 507 when it is full, 503 when it cannot be written for now.
+#[cfg_attr(not(feature = "multipart"), allow(dead_code))]
+#[track_caller]
+pub(crate) fn disk_error(error: std::io::Error) -> Error {
+    let status = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StatusCode::INSUFFICIENT_STORAGE,
+        // Read-only, not there, not ours, out of descriptors: the operator's to mend, and nothing of this request is kept.
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Error::bare(status).with_source(error)
+}
