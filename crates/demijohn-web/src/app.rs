@@ -7,7 +7,6 @@ use crate::hook::{AfterFn, BeforeFn, ErrorFn, HookAnswer, MiddlewareFn};
 use crate::json::is_json_type;
 use crate::proxy::{self, Proxies, TrustedProxies};
 use crate::limits::UploadLimits;
-use crate::proxy::TrustedProxies;
 use crate::route::Route;
 use crate::routes::{Declared, Group, Routes, Routing, scoped};
 use crate::server;
