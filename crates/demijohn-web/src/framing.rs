@@ -55,6 +55,8 @@ enum At {
     Chunk(u64),
     ChunkEnd,
     Trailers,
+    /// Behind a head that asks for another protocol: the answer decides whose the next bytes are.
+    Undecided,
     /// Another protocol's.
     Other,
 }
@@ -69,6 +71,7 @@ struct Head {
     hosts: u8,
     length: Option<u64>,
     is_chunked: bool,
+    asks_upgrade: bool,
     /// Bytes of chunk extensions, then of trailers.
     extra: usize,
 }
@@ -82,13 +85,14 @@ pub(crate) struct Framing {
     part: Vec<u8>,
     /// A header's name had a `_` in it, on this connection.
     pub(crate) has_underscores: bool,
-    /// A request asked for another protocol, on this connection.
-    pub(crate) asks_upgrade: bool,
+    /// Whole heads so far.
+    pub(crate) heads: usize,
 }
 
 impl Framing {
-    /// Looks at the next bytes of the connection.
-    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> Result<(), Bad> {
+    /// Looks at the next bytes of the connection, and tells how many of them it has looked at: all, unless it is to be
+    /// [decided](Self::decide) first whose they are.
+    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> Result<usize, Bad> {
         let mut pos = 0;
         // Where the head in hand began: a bad one is not passed on.
         let mut began = 0;
@@ -106,7 +110,8 @@ impl Framing {
                         };
                     }
                 }
-                At::Other => return Ok(()),
+                At::Other => break,
+                At::Undecided => return Ok(pos),
                 _ => {
                     if self.at == At::RequestLine && self.part.is_empty() {
                         began = pos;
@@ -120,24 +125,32 @@ impl Framing {
                     };
                     match self.line(rest).map_err(bad)? {
                         Some(length) => pos += length,
-                        None => return Ok(()),
+                        None => break,
                     }
                 }
             }
         }
-        Ok(())
+        Ok(bytes.len())
     }
 
-    /// From here on the connection speaks another protocol.
-    pub(crate) fn give_over(&mut self) {
-        self.at = At::Other;
+    /// Whether the next bytes may be of another protocol, which the answer to the head before them will tell.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.at == At::Undecided
+    }
+
+    /// It is known: the connection speaks another protocol from here on, or goes on with requests.
+    pub(crate) fn decide(&mut self, switched: bool) {
+        self.at = match switched {
+            true => At::Other,
+            false => At::RequestLine,
+        };
     }
 
     pub(crate) fn phase(&self) -> Phase {
         match self.at {
             At::RequestLine if self.part.is_empty() => Phase::Between,
             At::RequestLine | At::Fields => Phase::Head,
-            At::Other => Phase::Between,
+            At::Undecided | At::Other => Phase::Between,
             _ => Phase::Body,
         }
     }
@@ -225,7 +238,7 @@ impl Framing {
                 Ok(())
             }
             At::Trailers => self.trailer(line, high).ok_or(Fault::Body),
-            At::Body(_) | At::Chunk(_) | At::Other => Ok(()),
+            At::Body(_) | At::Chunk(_) | At::Undecided | At::Other => Ok(()),
         }
     }
 
@@ -294,7 +307,7 @@ impl Framing {
             6 if name.eq_ignore_ascii_case(b"expect") && !value().eq_ignore_ascii_case(b"100-continue") => {
                 return Err(417);
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.asks_upgrade = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.head.asks_upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = number(value()).ok_or(400_u16)?;
                 if self.head.length.replace(length).is_some() {
@@ -318,6 +331,7 @@ impl Framing {
             is_chunked,
             length,
             hosts,
+            asks_upgrade,
             ..
         } = self.head;
         if is_chunked && (length.is_some() || !is_http_11) || is_http_11 && hosts == 0 {
@@ -325,10 +339,12 @@ impl Framing {
         }
         self.at = match length {
             _ if is_chunked => At::ChunkSize,
+            None | Some(0) if asks_upgrade => At::Undecided,
             None | Some(0) => At::RequestLine,
             Some(length) => At::Body(length),
         };
         self.head.blank_lines = 0;
+        self.heads = self.heads.wrapping_add(1);
         Ok(())
     }
 
@@ -510,6 +526,26 @@ mod tests {
             let text = format!("\r\n{method} {target} HTTP/1.0\r\n\r\n");
             assert_eq!(verdict(text.as_bytes()), Ok(Phase::Between), "{target}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_wish_for_another_protocol_waits_for_the_answer() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
+        let bytes = [&head[..], b"\x81\x00\xff"].concat();
+        let mut framing = Framing::default();
+        assert_eq!(framing.inspect(&bytes), Ok(head.len()));
+        assert!(framing.is_undecided());
+        framing.decide(true);
+        assert_eq!(framing.inspect(&bytes[head.len()..]), Ok(3));
+        let mut framing = Framing::default();
+        assert_eq!(framing.inspect(&bytes), Ok(head.len()));
+        framing.decide(false);
+        assert!(framing.inspect(&bytes[head.len()..]).is_err());
+        // A body comes first, and with one there is no other protocol.
+        let body = b"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok";
+        let mut framing = Framing::default();
+        assert_eq!(framing.inspect(body), Ok(body.len()));
+        assert!(!framing.is_undecided());
     }
 
     #[test]

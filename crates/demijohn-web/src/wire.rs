@@ -3,7 +3,7 @@
 
 use crate::framing::{Fault, Framing, Phase};
 use crate::refusal::refusal;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use demijohn_core::{Body, BoxError};
 use pin_project_lite::pin_project;
 use std::io::{Error, IoSlice};
@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     stream: Option<TcpStream>,
     busy: Busy,
     framing: Framing,
+    /// What came behind a head that asks for another protocol, until its answer shows whose it is.
+    held: Bytes,
     /// What was wrong; nothing is read any more.
     fault: Option<Fault>,
     /// All answers before the fault are out, and its own is next.
@@ -57,6 +59,7 @@ impl Wire {
             stream: Some(stream),
             busy: Busy::default(),
             framing: Framing::default(),
+            held: Bytes::new(),
             fault: None,
             refused: false,
             ended: None,
@@ -77,25 +80,45 @@ impl Wire {
         }
     }
 
-    /// Looks at what has come; only what is good stays.
-    fn inspect(&mut self, buf: &mut ReadBuf<'_>, had: usize) {
-        let read = buf.filled().len() - had;
-        let doing = &self.busy.0;
-        doing
-            .read
-            .store(doing.read.load(Ordering::Relaxed).wrapping_add(read), Ordering::Relaxed);
-        if self.framing.asks_upgrade && self.busy.0.switched.load(Ordering::Relaxed) {
-            self.framing.give_over();
-        }
-        if let Err(bad) = self.framing.inspect(&buf.filled()[had..]) {
-            buf.set_filled(had + bad.good);
+    /// Looks at what has come, and tells how much of it is good, and to be passed on.
+    fn inspect(&mut self, bytes: &[u8]) -> usize {
+        let good = self.framing.inspect(bytes).unwrap_or_else(|bad| {
             self.fault = Some(bad.fault);
-        }
+            bad.good
+        });
         let doing = &self.busy.0;
         doing.phase.store(self.framing.phase() as u8, Ordering::Relaxed);
         if self.framing.has_underscores {
             doing.has_underscores.store(true, Ordering::Relaxed);
         }
+        good
+    }
+
+    /// Takes what the client has sent; nothing at its end.
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), Error>> {
+        let had = buf.filled().len();
+        let read = self.stream()?.poll_read(cx, buf);
+        self.busy.0.starves.store(read.is_pending(), Ordering::Relaxed);
+        ready!(read)?;
+        let read = buf.filled().len() - had;
+        let doing = &self.busy.0;
+        doing
+            .read
+            .store(doing.read.load(Ordering::Relaxed).wrapping_add(read), Ordering::Relaxed);
+        let good = self.inspect(&buf.filled()[had..]);
+        if good < read && self.fault.is_none() {
+            self.held = Bytes::copy_from_slice(&buf.filled()[had + good..]);
+        }
+        buf.set_filled(had + good);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes on what was held back.
+    fn take_held(&mut self, buf: &mut ReadBuf<'_>) {
+        let held = self.held.slice(..self.held.len().min(buf.remaining()));
+        let good = self.inspect(&held);
+        buf.put_slice(&held[..good]);
+        self.held.advance(good);
     }
 
     /// In the middle of a body the fault is the handler's to hear of. Otherwise the answers before it come first, and then hyper
@@ -174,6 +197,16 @@ impl Busy {
         self.0.waits.store(true, Ordering::SeqCst);
         // It may have gone out on another thread meanwhile.
         self.is_answering()
+    }
+
+    /// Whether all of these heads have their answers; if not, the connection is woken by the next answer.
+    fn has_answered(&self, heads: usize, cx: &Context<'_>) -> bool {
+        let all = || self.0.answered.load(Ordering::SeqCst) == heads;
+        all() || {
+            *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+            self.0.waits.store(true, Ordering::SeqCst);
+            all()
+        }
     }
 
     fn is_answering(&self) -> bool {
@@ -283,7 +316,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.fetch_sub(1, Ordering::SeqCst);
-        self.0.answered.fetch_add(1, Ordering::Relaxed);
+        self.0.answered.fetch_add(1, Ordering::SeqCst);
         if self.0.waits.load(Ordering::SeqCst) && self.0.waits.swap(false, Ordering::SeqCst) {
             let waker = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
             waker.into_iter().for_each(Waker::wake);
@@ -308,6 +341,13 @@ impl AsyncRead for Wire {
         if let Some(fault) = self.fault {
             return self.poll_refused(cx, fault);
         }
+        if self.framing.is_undecided() {
+            if !self.busy.has_answered(self.framing.heads, cx) {
+                return Poll::Pending;
+            }
+            let switched = self.busy.0.switched.load(Ordering::Relaxed);
+            self.framing.decide(switched);
+        }
         if self.ended.is_none() {
             if self.busy.0.late.load(Ordering::Relaxed) {
                 // Whoever read it has all the time for an answer.
@@ -315,15 +355,15 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
             }
             let had = buf.filled().len();
-            let read = self.stream()?.poll_read(cx, buf);
-            self.busy.0.starves.store(read.is_pending(), Ordering::Relaxed);
-            ready!(read)?;
+            match self.held.is_empty() {
+                true => ready!(self.poll_stream(cx, buf))?,
+                false => self.take_held(buf),
+            }
             if buf.filled().len() > had {
-                self.inspect(buf, had);
-                return match self.fault {
-                    Some(fault) if buf.filled().len() == had => self.poll_refused(cx, fault),
-                    _ => Poll::Ready(Ok(())),
-                };
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(fault) = self.fault {
+                return self.poll_refused(cx, fault);
             }
             self.ended = Some(Box::pin(tokio::time::sleep(PATIENCE)));
         }
