@@ -12,11 +12,9 @@ pub(crate) fn split(host: &str) -> Option<(&str, Option<u16>)> {
             (&host[..address.len() + 2], after)
         }
         None => {
-            let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
-            let name = name.strip_suffix('.').unwrap_or(name);
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-            let whole = name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()));
-            (whole && name.bytes().all(plain)).then_some((name, port))?
+            let end = end_of_name(host.as_bytes())?;
+            let (name, port) = host.split_at(end);
+            (name.strip_suffix('.').unwrap_or(name), port)
         }
     };
     let port = match port.strip_prefix(':') {
@@ -28,6 +26,26 @@ pub(crate) fn split(host: &str) -> Option<(&str, Option<u16>)> {
         None => return None,
     };
     Some((name, port))
+}
+
+/// Where a name ends: at its port, or with the text. Every request comes here, so it is one pass over the bytes.
+fn end_of_name(host: &[u8]) -> Option<usize> {
+    let mut label = 0;
+    let mut end = host.len();
+    for (at, byte) in host.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+            // What is between two dots is not empty.
+            b'.' if label > 0 => label = 0,
+            b':' => {
+                end = at;
+                break;
+            }
+            _ => return None,
+        }
+    }
+    let is_absolute = host[..end].ends_with(b".");
+    ((label > 0 || is_absolute) && end - usize::from(is_absolute) <= 253).then_some(end)
 }
 
 /// True for `name` itself and for what is below `domain`.
