@@ -53,7 +53,7 @@ use crate::BoxFuture;
 use crate::check::{Checks, Finding, Level, Report, Selection};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::site::Bag;
+use crate::site::{Bag, Lifecycle};
 use std::ffi::OsString;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,6 +76,7 @@ pub struct Command {
     action: Option<Action>,
     unchecked: bool,
     without_site: bool,
+    unstarted: bool,
     /// The blueprint that it came from.
     owner: String,
 }
@@ -94,6 +95,7 @@ impl Command {
             action: None,
             unchecked: false,
             without_site: false,
+            unstarted: false,
             owner: String::new(),
         }
     }
@@ -181,6 +183,15 @@ impl Command {
     pub fn without_site(mut self) -> Self {
         self.without_site = true;
         self.unchecked()
+    }
+
+    /// Runs without the start of the site: for what asks no database, or starts the site itself as `serve` does.
+    ///
+    /// Other commands find everything that a request would find: hooks of `on_start` have run, so tables are there.
+    #[must_use]
+    pub fn unstarted(mut self) -> Self {
+        self.unstarted = true;
+        self
     }
 
     /// What it does.
@@ -301,7 +312,15 @@ impl Program {
             }
         }
         let call = Call::new(Arc::clone(self), parsed, Arc::clone(&console));
-        let code = match contained(async move { action(call).await }).await {
+        let site = Arc::clone(&self.site);
+        let starts = !parsed.unstarted;
+        let run = async move {
+            if starts {
+                Lifecycle::start(&site).await?;
+            }
+            action(call).await
+        };
+        let code = match contained(run).await {
             Ok(Ok(())) => 0,
             Ok(Err(error)) => {
                 // Who closed the pipe does not want to read more.

@@ -6,8 +6,11 @@ use crate::settings::Settings;
 use crate::{BoxFuture, Error, Result};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
 
 /// Something that a blueprint or the site takes in: models, an admin page, a database, a cache.
 ///
@@ -178,34 +181,75 @@ impl Site {
 /// What runs once before the first request and once after the last, in the order of registration.
 #[derive(Default)]
 pub struct Lifecycle {
-    /// Before a server takes its first connection (and before a test client's first request).
+    /// Before a server takes its first connection, a test client sends its first request, or a command of the site runs.
     pub start: Vec<LifecycleHook>,
-    /// When a server has finished its last request.
+    /// When a server has finished its last request, or the program ends whose command started the site.
     pub stop: Vec<LifecycleHook>,
+    state: AtomicU8,
 }
+
+const IDLE: u8 = 0;
+const STARTING: u8 = 1;
+const STARTED: u8 = 2;
 
 /// One of them, with what the site provides.
 pub type LifecycleHook = Box<dyn Fn(Arc<Bag>) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 impl Lifecycle {
-    /// Runs what is to run before the first request.
+    /// Runs what is to run before the first request, unless that was done: a server, a test client and a command that
+    /// meet in one process start the site once.
     ///
     /// # Errors
-    /// The first that failed: the site cannot serve.
+    /// The first that failed: the site cannot serve. The next caller tries again.
     pub async fn start(site: &Arc<Bag>) -> Result<()> {
-        for hook in site.get::<Lifecycle>().into_iter().flat_map(|l| &l.start) {
+        let Some(lifecycle) = site.get::<Lifecycle>() else {
+            return Ok(());
+        };
+        let begun = poll_fn(|cx| {
+            let state = &lifecycle.state;
+            match state.compare_exchange(IDLE, STARTING, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => Poll::Ready(true),
+                Err(STARTED) => Poll::Ready(false),
+                // Another task is at it; that happens once in the life of a site, so asking again will do.
+                Err(_) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }
+        });
+        if !begun.await {
+            return Ok(());
+        }
+        let mut attempt = Attempt(&lifecycle.state, IDLE);
+        for hook in &lifecycle.start {
             hook(site.clone()).await?;
         }
+        attempt.1 = STARTED;
         Ok(())
     }
 
-    /// Runs what is to run after the last request; what failed is told, and keeps nothing else from running.
+    /// Runs what is to run after the last request of a site that was started; what failed is told, and keeps nothing
+    /// else from running.
     pub async fn stop(site: &Arc<Bag>) -> Vec<Error> {
         let mut failed = Vec::new();
-        for hook in site.get::<Lifecycle>().into_iter().flat_map(|l| &l.stop) {
-            failed.extend(hook(site.clone()).await.err());
+        let Some(lifecycle) = site.get::<Lifecycle>() else {
+            return failed;
+        };
+        if lifecycle.state.swap(IDLE, Ordering::AcqRel) == STARTED {
+            for hook in &lifecycle.stop {
+                failed.extend(hook(site.clone()).await.err());
+            }
         }
         failed
+    }
+}
+
+/// Leaves the state behind that was reached, also when the start failed or was dropped half-way.
+struct Attempt<'l>(&'l AtomicU8, u8);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.store(self.1, Ordering::Release);
     }
 }
 

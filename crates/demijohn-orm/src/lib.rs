@@ -16,6 +16,7 @@
 //! What is loaded is in the type or is an explicit error, never a hidden query. A query is a value: it does nothing
 //! until a method that takes `&db` is awaited. A transaction is another [`Db`].
 
+mod checks;
 mod db;
 pub mod erased;
 mod expr;

@@ -3,13 +3,11 @@
 use crate::db::Db;
 use crate::model::Model;
 use crate::queryset::QuerySet;
-use demijohn_core::check::Finding;
 use demijohn_core::settings::Key;
 use demijohn_core::site::{Assemble, Part, Phase, Site};
 use demijohn_core::{BoxFuture, Extract, Needs, Rejection, Request};
 use demijohn_model::driver::Drivers;
-use demijohn_model::meta::{ModelMeta, RelationKind};
-use std::collections::BTreeMap;
+use demijohn_model::meta::ModelMeta;
 
 /// The site's database.
 pub const DATABASE_URL: Key<String> = Key::new(
@@ -64,86 +62,6 @@ impl ModelRegistry {
     pub fn metas(&self) -> Vec<&'static ModelMeta> {
         self.models.iter().map(|(_, meta)| *meta).collect()
     }
-
-    fn check(&self, findings: &mut Vec<Finding>) {
-        let mut tables: BTreeMap<&str, &'static ModelMeta> = BTreeMap::new();
-        let mut names: BTreeMap<(usize, &str), String> = BTreeMap::new();
-        for (_, meta) in &self.models {
-            let object = format!("{} ({}:{})", meta.name, meta.file, meta.line);
-            if let Some(other) = tables.insert(meta.table, meta) {
-                findings.push(
-                    Finding::error(
-                        "models.E028",
-                        format!("table `{}` belongs to {other:?} already", meta.table),
-                    )
-                    .on(&object)
-                    .hint("give one of them another table: `#[model(table = \"..\")]`"),
-                );
-            }
-            for relation in meta.relations {
-                let target = (relation.target)();
-                if !self.models.iter().any(|(_, known)| known.is(target)) {
-                    findings.push(
-                        Finding::error(
-                            "fields.E300",
-                            format!("`{}` points to {}, which is not registered", relation.name, target.name),
-                        )
-                        .on(&object)
-                        .hint(format!("add it to a blueprint: `.models(models![{}])`", target.name)),
-                    );
-                }
-                if let RelationKind::ToOne {
-                    null: false,
-                    on_delete: demijohn_model::meta::OnDelete::SetNull,
-                    ..
-                } = relation.kind
-                {
-                    findings.push(
-                        Finding::error(
-                            "fields.E320",
-                            format!("`{}` is set to NULL on delete, but cannot be NULL", relation.name),
-                        )
-                        .on(&object)
-                        .hint(format!(
-                            "make it `Option<ForeignKey<{}>>`, or choose another on_delete",
-                            target.name
-                        )),
-                    );
-                }
-                if relation.related_name.is_empty() {
-                    continue;
-                }
-                let way = (std::ptr::from_ref(target).addr(), relation.related_name);
-                let here = format!("{}.{}", meta.name, relation.name);
-                if let Some(other) = names.insert(way, here.clone()) {
-                    findings.push(
-                        Finding::error(
-                            "fields.E304",
-                            format!(
-                                "{here} and {other} both call their way back from {} `{}`",
-                                target.name, relation.related_name
-                            ),
-                        )
-                        .on(&object)
-                        .hint("give one of them another `related_name`"),
-                    );
-                }
-                if target.field(relation.related_name).is_some() {
-                    findings.push(
-                        Finding::error(
-                            "fields.E302",
-                            format!(
-                                "the way back of {here}, `{}`, is a field of {} already",
-                                relation.related_name, target.name
-                            ),
-                        )
-                        .on(&object)
-                        .hint("choose another `related_name`"),
-                    );
-                }
-            }
-        }
-    }
 }
 
 /// The database part: opens what `DATABASE_URL` names with the drivers that are there, creates missing tables at
@@ -155,7 +73,7 @@ impl Part for Loader {
     fn install(self: Box<Self>, site: &mut Site) {
         site.checks.add("models", |bag, _, findings| {
             if let Some(registry) = bag.get::<ModelRegistry>() {
-                registry.check(findings);
+                crate::checks::check(registry, findings);
             }
         });
         site.settings_mut().declare(&DATABASE_URL);

@@ -183,33 +183,38 @@ impl Engine {
         faults
     }
 
+    /// A template and all that it extends, includes or imports by literal names, directly or over others.
+    pub fn family(&self, name: &str) -> Vec<String> {
+        let mut seen = vec![name.to_owned()];
+        let mut next = 0;
+        while let Some(name) = seen.get(next) {
+            if let Ok(template) = self.env.get_template(name) {
+                for mention in scan::templates(template.source()) {
+                    if !seen.iter().any(|s| s == mention.name) {
+                        seen.push(mention.name.to_owned());
+                    }
+                }
+            }
+            next += 1;
+        }
+        seen
+    }
+
     /// The names that a template uses without setting them, with those of the templates that it extends or includes;
     /// names that the engine itself provides are left out.
     ///
     /// # Errors
     /// The template is not there or does not parse.
     pub fn free_names(&self, name: &str) -> Result<Vec<String>, Error> {
-        let mut seen = vec![name.to_owned()];
-        let mut free = Vec::new();
-        let mut next = 0;
-        while next < seen.len() {
-            let template = match self.env.get_template(&seen[next]) {
-                Ok(template) => template,
-                Err(e) if next == 0 => return Err(self.explain(name, e)),
-                // Reported where it is mentioned.
-                Err(_) => {
-                    next += 1;
-                    continue;
-                }
-            };
-            free.extend(template.undeclared_variables(false));
-            for mention in scan::templates(template.source()) {
-                if !seen.iter().any(|s| s == mention.name) {
-                    seen.push(mention.name.to_owned());
-                }
-            }
-            next += 1;
-        }
+        let template = self.env.get_template(name).map_err(|e| self.explain(name, e))?;
+        let mut free: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+        // One that is missing is reported where it is mentioned.
+        let family = self.family(name);
+        let others = family
+            .iter()
+            .skip(1)
+            .filter_map(|name| self.env.get_template(name).ok());
+        free.extend(others.flat_map(|template| template.undeclared_variables(false)));
         let provided: Vec<&str> = self.env.globals().map(|(name, _)| name).collect();
         free.retain(|name| !provided.contains(&name.as_str()));
         free.sort();

@@ -30,6 +30,7 @@ pub(crate) fn serve() -> Command {
         )
         .option_is_setting("bind", "BIND")
         .option_is_setting("workers", "WORKERS")
+        .unstarted()
         .run(async |call| {
             let mut serve = Serve::by_settings(call.settings())?;
             if call.flag("reuse-port") {
@@ -67,6 +68,7 @@ pub(crate) fn routes() -> Command {
                 .default_value("order")
                 .help("what to sort by: order is that of declaration"),
         )
+        .unstarted()
         .run(async |call| {
             let mut list = call.provided::<Routes>()?.list();
             let method = |listed: &Listed| listed.method.as_ref().map_or("ANY", |m| m.as_str()).to_owned();

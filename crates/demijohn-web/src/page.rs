@@ -89,7 +89,15 @@ impl Reply for Rendered {
 pub fn render_text(request: &Request, template: &str, context: impl Context) -> Result<String> {
     let engine = request.provided::<Arc<Engine>>()?;
     let here = Here::enter(request);
-    let rendered = engine.render(template, context);
+    // There in tests only.
+    let rendered = match request.extensions().get::<crate::test::Pages>() {
+        Some(pages) => {
+            let context = context.into_value();
+            pages.note(engine.family(template), &context);
+            engine.render(template, context)
+        }
+        None => engine.render(template, context),
+    };
     if let Some(nonce) = here.leave() {
         request.adopt_csp_nonce(nonce);
     }

@@ -1,8 +1,16 @@
 //! Testing a site in process: the same dispatch as the server's, without a socket.
 
+mod factory;
+mod live;
+mod response;
 #[cfg(feature = "websocket")]
 mod socket;
 
+pub use factory::RequestFactory;
+pub use live::LiveServer;
+#[cfg(feature = "template")]
+pub(crate) use response::Pages;
+pub use response::TestResponse;
 #[cfg(feature = "websocket")]
 pub use socket::{SocketRequest, TestSocket};
 
@@ -13,9 +21,7 @@ use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Body, Request, Response, Result};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
 use serde_core::Serialize;
-use serde_core::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -176,6 +182,16 @@ impl TestClient {
         SocketRequest::new(self.get(path))
     }
 
+    /// Runs the start hooks, once.
+    async fn start(&self) {
+        let start = async || {
+            if let Err(error) = Lifecycle::start(&self.site).await {
+                panic!("a start hook failed: {error}");
+            }
+        };
+        self.started.get_or_init(start).await;
+    }
+
     /// A request with any method.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         TestRequest {
@@ -188,6 +204,7 @@ impl TestClient {
             secure: false,
             peer: None,
             without: Vec::new(),
+            params: Vec::new(),
         }
     }
 }
@@ -205,7 +222,7 @@ macro_rules! methods {
     };
 }
 
-methods! { get GET, post POST, put PUT, patch PATCH, delete DELETE, head HEAD, options OPTIONS }
+methods! { get GET, post POST, put PUT, patch PATCH, delete DELETE, head HEAD, options OPTIONS, trace TRACE }
 
 /// A request to be sent by `.await`.
 #[must_use = "a request is sent by `.await`"]
@@ -219,6 +236,7 @@ pub struct TestRequest {
     secure: bool,
     peer: Option<SocketAddr>,
     without: Vec<&'static str>,
+    params: Vec<String>,
 }
 
 impl TestRequest {
@@ -339,6 +357,7 @@ impl TestRequest {
             secure: self.secure,
             peer: self.peer,
             without: self.without.clone(),
+            params: Vec::new(),
         }
     }
 
@@ -367,10 +386,25 @@ impl TestRequest {
     }
 
     async fn send_once(self) -> TestResponse {
-        TestResponse::read(self.dispatch().await).await
+        let (answer, pages) = self.dispatch().await;
+        TestResponse::read(answer, pages).await
     }
 
-    async fn dispatch(self) -> Response {
+    async fn dispatch(self) -> (Response, response::Pages) {
+        let client = self.client.clone();
+        client.start().await;
+        let mut request = self.into_request();
+        let pages = response::Pages::record(&mut request);
+        (Engine::of(&client.site).answer(request, Head::Unknown).await, pages)
+    }
+
+    /// The request as the server would hand it over, without sending it: for handlers, extractors and helpers that are
+    /// called by hand. See [`RequestFactory`] for requests without a site.
+    ///
+    /// # Panics
+    /// When the path is no target of a request.
+    #[track_caller]
+    pub fn into_request(self) -> Request {
         let mut request = http::Request::builder().method(self.method.clone()).uri(&self.target);
         if let Some(headers) = request.headers_mut() {
             headers.insert("host", HeaderValue::from_static("localhost"));
@@ -399,16 +433,50 @@ impl TestRequest {
             .body(self.body)
             .unwrap_or_else(|error| panic!("`{}` is no target of a request: {error}", self.target))
             .into_parts();
-        let site = &self.client.site;
-        let start = async || {
-            if let Err(error) = Lifecycle::start(site).await {
-                panic!("a start hook failed: {error}");
-            }
-        };
-        self.client.started.get_or_init(start).await;
-        let mut request = Request::new(head, body, Arc::clone(site), self.peer);
+        let mut request = Request::new(head, body, Arc::clone(&self.client.site), self.peer);
         request.set_secure(self.secure);
-        Engine::of(site).answer(request, Head::Unknown).await
+        if !self.params.is_empty() {
+            // No route was looked for, so it has no number; extractors read the values only.
+            request.set_route(u32::MAX, self.params);
+        }
+        request
+    }
+
+    /// A value of the path for a handler that is [called](Self::call) by hand, in the order of the pattern.
+    pub fn param(mut self, value: impl ToString) -> Self {
+        self.params.push(value.to_string());
+        self
+    }
+
+    /// Calls a handler with this request, past routes, hooks and protections; its extractors run.
+    ///
+    /// ```
+    /// use demijohn_web::test::{RequestFactory, block_on};
+    /// use demijohn_web::{Path, Query};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Show { shout: bool }
+    ///
+    /// async fn greet(Path(name): Path<String>, Query(show): Query<Show>) -> String {
+    ///     if show.shout { name.to_uppercase() } else { name }
+    /// }
+    ///
+    /// # block_on(async {
+    /// let answer = RequestFactory::new().get("/hello/ann?shout=true").param("ann").call(greet).await.unwrap();
+    /// assert_eq!(answer.text(), "ANN");
+    /// let refused = RequestFactory::new().get("/hello/ann").param("ann").call(greet).await.unwrap_err();
+    /// assert_eq!(refused.status(), 400);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// What the handler or one of its extractors returned as an error; a site would answer it.
+    pub async fn call<Args, H: crate::Handler<Args>>(self, handler: H) -> Result<TestResponse> {
+        self.client.start().await;
+        let mut request = self.into_request();
+        let pages = response::Pages::record(&mut request);
+        let answer = handler.call(&mut request).await?;
+        Ok(TestResponse::read(answer, pages).await)
     }
 }
 
@@ -460,86 +528,5 @@ impl Parts {
     fn finish(mut self) -> Vec<u8> {
         self.0.extend_from_slice(b"---demijohn-test-boundary---\r\n");
         self.0
-    }
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct TestResponse {
-    head: http::response::Parts,
-    body: Result<Vec<u8>, String>,
-    history: Vec<TestResponse>,
-}
-
-impl TestResponse {
-    async fn read(response: Response) -> TestResponse {
-        let (mut head, body) = response.into_parts();
-        if let Some(length) = body.len_hint() {
-            // As the server does for a body of known length.
-            let empty = length == 0 && (head.status.is_informational() || head.status == StatusCode::NO_CONTENT);
-            if !empty && !head.headers.contains_key(CONTENT_LENGTH) {
-                head.headers.insert(CONTENT_LENGTH, length.into());
-            }
-        }
-        let body = body
-            .collect()
-            .await
-            .map(|body| body.to_bytes().to_vec())
-            .map_err(|e| e.to_string());
-        TestResponse {
-            head,
-            body,
-            history: Vec::new(),
-        }
-    }
-
-    /// The answers on the way here, when redirects were followed.
-    pub fn history(&self) -> &[TestResponse] {
-        &self.history
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.head.status
-    }
-
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
-    }
-
-    /// A header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).and_then(|v| v.to_str().ok())
-    }
-
-    /// The body.
-    ///
-    /// # Panics
-    /// When the body broke off.
-    #[track_caller]
-    pub fn bytes(&self) -> &[u8] {
-        match &self.body {
-            Ok(bytes) => bytes,
-            Err(error) => panic!("the body broke off: {error}"),
-        }
-    }
-
-    /// The body as text.
-    ///
-    /// # Panics
-    /// When it is not UTF-8.
-    #[track_caller]
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(self.bytes()).expect("a body of text")
-    }
-
-    /// The body, parsed as JSON.
-    ///
-    /// # Panics
-    /// When it is no such JSON; the message shows it.
-    #[track_caller]
-    pub fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(self.bytes()).unwrap_or_else(|error| panic!("no such JSON ({error}): {}", self.text()))
     }
 }

@@ -5,6 +5,7 @@ use crate::log;
 use demijohn_core::check::{Level, Report, Selection};
 use demijohn_core::command::{Console, Parsed, Program};
 use demijohn_core::settings::Sources;
+use demijohn_core::site::Lifecycle;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,7 +80,14 @@ impl App {
 fn run_command(program: &Arc<Program>, parsed: &Parsed, console: Console) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(program.run(parsed, Arc::new(console))),
+        Ok(runtime) => runtime.block_on(async {
+            let code = program.run(parsed, Arc::new(console)).await;
+            // What a command started is brought to its end, as after a server.
+            for error in Lifecycle::stop(&program.site).await {
+                tracing::error!("a stop hook failed: {error}");
+            }
+            code
+        }),
         Err(error) => {
             console.error(&format!("the system gives nothing to run on: {error}"));
             1

@@ -42,6 +42,7 @@ fn check() -> Command {
                 .help("Also checks that ask this database; none is asked otherwise"),
         )
         .unchecked()
+        .unstarted()
         .run(run_check)
 }
 
@@ -97,6 +98,7 @@ fn settings() -> Command {
                 .help("Only these"),
         )
         .without_site()
+        .unstarted()
         .run(async |call: Call| {
             let names: Vec<String> = call.all("name")?;
             let rows = call.settings().rows();
@@ -135,6 +137,7 @@ fn version() -> Command {
     Command::new("version")
         .about("Prints the version of the program")
         .without_site()
+        .unstarted()
         .run(async |call: Call| {
             let program = call.program();
             writeln!(call.out(), "{} {}", program.name, program.version)?;

@@ -25,6 +25,8 @@ pub struct Parsed {
     pub unchecked: bool,
     /// Runs even when the site cannot be built.
     pub without_site: bool,
+    /// Runs without the start of the site.
+    pub unstarted: bool,
     settings_file: Option<PathBuf>,
     /// Option, setting, value.
     settings: Vec<(&'static str, &'static str, String)>,
@@ -153,6 +155,7 @@ impl Commands {
                 choices: command.choices.clone(),
                 unchecked: command.unchecked,
                 without_site: command.without_site,
+                unstarted: command.unstarted,
                 matches: inner,
             });
         }

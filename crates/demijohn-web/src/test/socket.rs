@@ -1,5 +1,6 @@
 //! Sockets of the test client.
 
+use super::response::Pages;
 use super::{TestRequest, TestResponse};
 use crate::server::Stop;
 use crate::websocket::{CLIENT_BUFFER_BYTES, Close, Message, Switch};
@@ -70,7 +71,8 @@ impl SocketRequest {
     /// # Panics
     /// When it does.
     pub async fn refused(self) -> TestResponse {
-        let response = TestResponse::read(self.send().await).await;
+        let (response, pages) = self.send().await;
+        let response = TestResponse::read(response, pages).await;
         assert_ne!(
             response.status(),
             StatusCode::SWITCHING_PROTOCOLS,
@@ -87,25 +89,25 @@ impl SocketRequest {
         self.open().await.0
     }
 
-    async fn send(self) -> Response {
+    async fn send(self) -> (Response, Pages) {
         let request = match self.origin {
             Some(origin) => self.request.header("origin", &origin),
             None => self.request,
         };
         let client = request.client.clone();
-        let response = request.dispatch().await;
+        let (response, pages) = request.dispatch().await;
         client.keep_cookies(response.headers());
-        response
+        (response, pages)
     }
 
     async fn open(self) -> (DuplexStream, HeaderMap, Stop) {
-        let mut response = self.send().await;
+        let (mut response, pages) = self.send().await;
         let switch = match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Switch::detach(&mut response),
             _ => None,
         };
         let Some(switch) = switch else {
-            let response = TestResponse::read(response).await;
+            let response = TestResponse::read(response, pages).await;
             panic!("no socket was opened: {} {}", response.status(), response.text());
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);

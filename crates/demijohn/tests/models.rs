@@ -1,0 +1,221 @@
+//! Sites with models as their developers meet them: what `check` finds, what commands find, what tests are given.
+#![cfg(feature = "site")]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
+
+use demijohn::check::Finding;
+use demijohn::prelude::*;
+use demijohn::test::{Sources, block_on, call_command};
+use std::io::Write;
+
+/// All findings of a site that was built.
+fn findings(app: App) -> Vec<Finding> {
+    let ready = app.build(Sources::none().var("DATABASE_URL", "sqlite::memory:"));
+    let report = ready.ok().unwrap().program().check(&Default::default());
+    report.findings().to_vec()
+}
+
+#[track_caller]
+fn assert_found(findings: &[Finding], id: &str, object: &str, part: &str) {
+    let about = |f: &&Finding| f.id == id && f.object.starts_with(object) && f.message.contains(part);
+    let found = findings.iter().find(about);
+    let found = found.unwrap_or_else(|| panic!("no {id} on {object} with `{part}` in {findings:#?}"));
+    assert!(!found.hint.is_empty(), "{found} says no mend");
+    assert!(found.object.contains("models.rs:"), "{found} names no place");
+}
+
+mod clashes {
+    use demijohn::prelude::*;
+
+    #[model(table = "things")]
+    #[derive(Clone, Debug)]
+    pub struct Thing {
+        pub id: i64,
+        #[field(max_length = 10)]
+        pub name: String,
+        #[field(max_length = 10, column = "NAME")]
+        pub other: String,
+        #[field(related_name = "parts")]
+        pub owners: ManyToMany<Owner>,
+    }
+
+    #[model(table = "Things")]
+    #[derive(Clone, Debug)]
+    pub struct Owner {
+        pub id: i64,
+        #[field(on_delete = cascade, related_name = "name")]
+        pub of: ForeignKey<Thing>,
+        #[field(on_delete = cascade, related_name = "owners")]
+        pub again: ForeignKey<Thing>,
+        #[field(table = "things")]
+        pub things: ManyToMany<Thing>,
+        #[field(
+            max_length = 5,
+            column = "a_column_with_a_name_that_is_longer_than_any_database_would_like_it_to_be"
+        )]
+        pub long: String,
+    }
+
+    #[model]
+    #[derive(Clone, Debug)]
+    pub struct Stray {
+        pub id: i64,
+        #[field(on_delete = cascade, related_name = "strays")]
+        pub of: ForeignKey<Unregistered>,
+        #[field(on_delete = cascade, related_name = "strays")]
+        pub and: ForeignKey<Unregistered>,
+        #[field(on_delete = cascade, related_name = "strays_")]
+        pub last: ForeignKey<Unregistered>,
+    }
+
+    #[model]
+    #[derive(Clone, Debug)]
+    pub struct Unregistered {
+        pub id: i64,
+    }
+
+    #[allow(non_camel_case_types)]
+    pub mod again {
+        use demijohn::prelude::*;
+
+        #[model(table = "again")]
+        #[derive(Clone, Debug)]
+        pub struct Thing {
+            pub id: i64,
+        }
+
+        #[model(table = "lookups")]
+        #[derive(Clone, Debug)]
+        pub struct Like__Lookup_ {
+            pub id: i64,
+        }
+    }
+}
+
+#[test]
+fn names_that_clash_are_found_with_the_place_and_the_mend() {
+    use clashes::again;
+    let found = findings(App::new().mount(
+        "/",
+        Blueprint::new("shop").models(models![
+            clashes::Thing,
+            clashes::Owner,
+            clashes::Stray,
+            again::Thing,
+            again::Like__Lookup_
+        ]),
+    ));
+    assert_found(&found, "models.E028", "Owner (", "table `Things` belongs to");
+    assert_found(&found, "models.E007", "Thing.other (", "is that of the field `name`");
+    assert_found(&found, "models.E018", "Owner.long (", "has 73 bytes");
+    assert_found(&found, "models.E901", "Thing (", "`shop` has a model of this name");
+    assert_found(&found, "models.E023", "Like__Lookup_ (", "underscore");
+    assert_found(&found, "models.E024", "Like__Lookup_ (", "two underscores");
+    assert_found(
+        &found,
+        "fields.E300",
+        "Stray (",
+        "Unregistered, which is not registered",
+    );
+    assert_found(&found, "fields.E302", "Owner (", "the way back of Owner.of, `name`");
+    assert_found(
+        &found,
+        "fields.E302",
+        "Owner (",
+        "the way back of Owner.again, `owners`",
+    );
+    assert_found(&found, "fields.E304", "Stray (", "Stray.and and Stray.of both call");
+    assert_found(&found, "fields.E308", "Stray.last (", "ends with an underscore");
+    assert_found(&found, "fields.E340", "Owner.things (", "belongs to");
+}
+
+#[model(app = "shop", ordering = "name")]
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub id: i64,
+    #[field(max_length = 50)]
+    pub name: String,
+}
+
+async fn add(db: Db, Path(name): Path<String>) -> Result<Redirect> {
+    new!(Item { name }).save(&db).await?;
+    Ok(Redirect::to("/"))
+}
+
+async fn list(db: Db) -> Result<String> {
+    let items = Item::objects().all(&db).await?;
+    Ok(items
+        .iter()
+        .map(|item| item.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", "))
+}
+
+fn app() -> App {
+    App::new()
+        .models(models![Item])
+        .route("/", get(list))
+        .route("/add/{name}", post(add))
+        .command(Command::new("count").about("Counts the items"), async |call: Call| {
+            let count = Item::objects().count(call.provided::<Db>()?).await?;
+            writeln!(call.out(), "{count} items")?;
+            Ok(())
+        })
+        .command(
+            Command::new("bare").about("Asks no table").unstarted(),
+            async |call: Call| {
+                let there = Item::objects().count(call.provided::<Db>()?).await.is_ok();
+                writeln!(call.out(), "tables: {there}")?;
+                Ok(())
+            },
+        )
+}
+
+#[test]
+fn commands_find_the_tables_unless_they_do_without() {
+    block_on(async {
+        let starts = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = starts.clone();
+        let ready = app()
+            .on_start(move |_| {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                async { Ok(()) }
+            })
+            .build(Sources::none().var("DATABASE_URL", "sqlite::memory:"))
+            .unwrap();
+        let bare = call_command(ready.program(), ["bare"]).await;
+        assert_eq!((bare.code, bare.stdout.as_str()), (0, "tables: false\n"));
+        let count = call_command(ready.program(), ["count"]).await;
+        assert_eq!(
+            (count.code, count.stdout.as_str()),
+            (0, "0 items\n"),
+            "{}",
+            count.stderr
+        );
+        ready.test_client().post("/add/Pen").await.assert_redirects("/");
+        let count = call_command(ready.program(), ["count"]).await;
+        assert_eq!(count.stdout, "1 items\n");
+        assert_eq!(
+            starts.load(std::sync::atomic::Ordering::SeqCst),
+            1,
+            "one site starts once"
+        );
+    });
+}
+
+#[test]
+fn a_start_that_fails_fails_the_command_and_is_tried_again() {
+    block_on(async {
+        let ready = App::new()
+            .on_start(|_| async { Err(Error::internal("the shelf is locked")) })
+            .command(Command::new("look"), async |_| Ok(()))
+            .build(Sources::none())
+            .ok()
+            .unwrap();
+        for _ in 0..2 {
+            let outcome = call_command(ready.program(), ["look"]).await;
+            assert_eq!(outcome.code, 1);
+            assert_eq!(outcome.stderr, "error: the shelf is locked\n");
+        }
+        assert_eq!(call_command(ready.program(), ["check"]).await.code, 0);
+    });
+}
