@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
+use std::any::Any;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -29,6 +30,7 @@ pub struct Request {
     script_name: String,
     id: RequestId,
     csp_nonce: OnceLock<String>,
+    visit: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How many bytes of a body are read unless the site or the route says otherwise.
@@ -78,6 +80,7 @@ impl Request {
             script_name: String::new(),
             id: RequestId::next(),
             csp_nonce: OnceLock::new(),
+            visit: OnceLock::new(),
         }
     }
 
@@ -287,6 +290,12 @@ impl Request {
     /// The nonce, when somebody asked for it.
     pub fn given_csp_nonce(&self) -> Option<&str> {
         self.csp_nonce.get().map(String::as_str)
+    }
+
+    /// Where the web floor keeps what it knows of the visitor: made when somebody first asks, who may have the request only to look at.
+    #[doc(hidden)]
+    pub fn visit(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.visit
     }
 
     /// The host that the client asked for, with its port if it named one: `example.org:8000`. It is the client's word, so

@@ -98,6 +98,17 @@ impl fmt::Debug for Principal {
     }
 }
 
+/// Randomness of the system, for keys and secrets.
+///
+/// # Errors
+/// 500 when the system has none to give.
+#[doc(hidden)]
+pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::internal(format!("no randomness for a secret: {error}")))?;
+    Ok(bytes)
+}
+
 /// What the session's cookie holds. Whoever has it is the visitor, so it never shows itself in logs.
 ///
 /// ```
@@ -118,9 +129,7 @@ impl SessionKey {
     /// # Errors
     /// 500 when the system has no randomness to give: then there is no session rather than a guessable one.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::internal(format!("no randomness for a session key: {error}")))?;
+        let bytes: [u8; 32] = random_bytes()?;
         let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble & 15)]);
         Ok(SessionKey(
             bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect(),

@@ -353,6 +353,8 @@ impl Application {
         if findings.iter().any(|finding| finding.level >= Level::Error) {
             return Err(findings);
         }
+        #[cfg(feature = "sessions")]
+        let has_sessions = bag.get::<Arc<crate::session::Support>>().is_some();
         let site_middleware = routes.groups.get("").map(|site| site.middleware.clone());
         bag.insert(Engine {
             trie: plan.trie,
@@ -363,6 +365,8 @@ impl Application {
             options,
             proxies,
             shield,
+            #[cfg(feature = "sessions")]
+            has_sessions,
         });
         bag.insert(routes);
         let site = Arc::new(bag);
@@ -610,6 +614,11 @@ fn way(
     }
     if !overrides.is_empty() {
         way.headers = Some(shield.headers_with(&overrides, place, findings));
+    }
+    #[cfg(feature = "sessions")]
+    {
+        way.csrf_exempt =
+            groups.iter().any(|group| group.csrf_exempt) || route.is_some_and(|(_, route)| route.csrf_exempt);
     }
     way.cors = cors.and_then(|cors| match cors.compile() {
         Ok(allowed) => Some(allowed),

@@ -133,6 +133,12 @@ impl Blueprint {
         self.step(move |site| scoped(site).shield.frame_options = Some(frames))
     }
 
+    /// Takes forms of other sites; see [`Route::csrf_exempt`].
+    #[cfg(feature = "sessions")]
+    pub fn csrf_exempt(self) -> Self {
+        self.step(move |site| scoped(site).csrf_exempt = true)
+    }
+
     /// Runs the steps in the scope of this blueprint.
     pub(crate) fn install_at(self, path: &str, site: &mut Site) {
         let outer = site.scope().clone();

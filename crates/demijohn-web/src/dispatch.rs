@@ -1,6 +1,8 @@
 //! The one way that every request takes: routing, hooks, handler, errors, log.
 
 use crate::admit::{Head, admit};
+#[cfg(feature = "sessions")]
+use crate::csrf;
 use crate::debug;
 use crate::errors;
 use crate::hook::{After, Before, ErrorHandlers, Middleware, Teardown};
@@ -9,6 +11,8 @@ use crate::route::Arm;
 use crate::shield::cors::{self, Allowed};
 use crate::shield::{Headers, Shield};
 use crate::trie::Trie;
+#[cfg(feature = "sessions")]
+use demijohn_core::BoxFuture;
 use demijohn_core::request::decode_path_segment;
 use demijohn_core::{Bag, Body, Error, Request, Response, Result};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -33,6 +37,9 @@ pub(crate) struct Engine {
     /// Who is believed what they say of clients; nobody, mostly.
     pub(crate) proxies: Option<Proxies>,
     pub(crate) shield: Shield,
+    /// Forms of other sites are refused then.
+    #[cfg(feature = "sessions")]
+    pub(crate) has_sessions: bool,
 }
 
 /// What the site decides for all its requests.
@@ -67,6 +74,9 @@ pub(crate) struct Way {
     pub(crate) compress: Option<bool>,
     /// Which other origins may read them.
     pub(crate) cors: Option<Allowed>,
+    /// Takes forms of other sites.
+    #[cfg(feature = "sessions")]
+    pub(crate) csrf_exempt: bool,
 }
 
 /// Why no handler runs.
@@ -131,6 +141,10 @@ impl Engine {
         };
         let way = request.route_index().and_then(|route| self.ways.get(route as usize));
         let way = way.unwrap_or(&self.astray);
+        #[cfg(feature = "sessions")]
+        if request.visit().get().is_some() {
+            self.keep_session(request, way, &mut response).await;
+        }
         self.shield
             .finish(way.headers.as_ref(), way.cors.as_ref(), request, &mut response);
         #[cfg(feature = "compression")]
@@ -204,7 +218,17 @@ impl Engine {
         if let Some(max_bytes) = way.max_body_bytes {
             request.set_max_body_bytes(max_bytes);
         }
+        #[cfg(feature = "sessions")]
+        let refused = match target {
+            Target::Arm(_) if self.has_sessions && !way.csrf_exempt && csrf::concerns(request) => {
+                self.refuse_foreign(request, way).await
+            }
+            _ => None,
+        };
+        #[cfg(not(feature = "sessions"))]
+        let refused = None;
         let mut response = match way.middleware.is_empty() {
+            _ if refused.is_some() => refused.unwrap_or_default(),
             true => self.handle(request, way, target).await,
             false => {
                 let next = Next {
@@ -223,6 +247,38 @@ impl Engine {
             };
         }
         response
+    }
+
+    /// The answer to a form of another site.
+    #[cfg(feature = "sessions")]
+    fn refuse_foreign<'a>(&'a self, request: &'a mut Request, way: &'a Way) -> BoxFuture<'a, Option<Response>> {
+        // Boxed, so that reads are not larger for it.
+        Box::pin(async move {
+            let error = match caught(csrf::guard(request, way.cors.as_ref())).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(error)) => error,
+                Err(panic) => panic_error(panic),
+            };
+            Some(self.answer_error(request, way, error).await)
+        })
+    }
+
+    /// What was put into the session is written, or the answer is the error that keeps it from that.
+    #[cfg(feature = "sessions")]
+    fn keep_session<'a>(
+        &'a self,
+        request: &'a mut Request,
+        way: &'a Way,
+        response: &'a mut Response,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let error = match caught(crate::session::finish(request, response)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(panic) => panic_error(panic),
+            };
+            *response = self.answer_error(request, way, error).await;
+        })
     }
 
     /// Before hooks, the handler, and the answer to what failed in them.

@@ -32,6 +32,8 @@ mod commands;
 mod common;
 pub mod conditional;
 mod cookie;
+#[cfg(feature = "sessions")]
+mod csrf;
 pub mod current;
 mod debug;
 mod dispatch;
@@ -59,6 +61,8 @@ mod reply;
 mod route;
 mod routes;
 pub mod server;
+#[cfg(feature = "sessions")]
+pub mod session;
 mod shield;
 #[cfg(feature = "signing")]
 pub mod signing;
@@ -82,6 +86,8 @@ pub use axum::{Axum, AxumBody};
 pub use blueprint::Blueprint;
 pub use common::Common;
 pub use cookie::{Cookie, SameSite};
+#[cfg(feature = "sessions")]
+pub use csrf::{CsrfError, CsrfToken};
 pub use demijohn_core::check::Finding;
 pub use demijohn_core::{
     Assemble, Bag, Body, BoxFuture, Error, Extract, Fault, Needs, Operation, Parameter, Part, Place, Rejection, Reply,
@@ -106,6 +112,8 @@ pub use query::{Form, FromPairs, Query};
 pub use reply::{Either, Html, Redirect, Respond, Text};
 pub use route::{Route, any, delete, get, head, methods, options, patch, post, put};
 pub use routes::{Listed, Routes, Routing};
+#[cfg(feature = "sessions")]
+pub use session::{Principal, Session};
 pub use shield::FrameOptions;
 pub use shield::cors::Cors;
 pub use shield::csp::Csp;

@@ -209,6 +209,12 @@ fn plan(site: &mut Site) {
             .function("url_for", url_for)
             .global("request", Value::from_object(RequestHere))
             .global("csp_nonce", Value::from_object(CspNonce));
+        #[cfg(feature = "sessions")]
+        {
+            builder = builder
+                .function("csrf_token", || csrf(|token| Value::from(token.as_str())))
+                .function("csrf_input", || csrf(|token| Value::from_safe_string(token.input())));
+        }
         for setup in parts.setups {
             builder = setup(builder);
         }
@@ -295,6 +301,8 @@ struct Here {
     uri: http::Uri,
     route: Option<u32>,
     nonce: OnceCell<String>,
+    #[cfg(feature = "sessions")]
+    visit: Option<Arc<crate::session::Visit>>,
 }
 
 thread_local! {
@@ -315,6 +323,8 @@ impl Here {
                 .given_csp_nonce()
                 .map(|nonce| nonce.to_owned().into())
                 .unwrap_or_default(),
+            #[cfg(feature = "sessions")]
+            visit: crate::session::Visit::of(request),
         };
         HERE.with_borrow_mut(|stack| stack.push(here));
         Leave
@@ -388,6 +398,18 @@ impl Object for CspNonce {
         });
         f.write_str(&nonce.ok_or(fmt::Error)??)
     }
+}
+
+/// `{{ csrf_token() }}` for scripts, `{{ csrf_input() }}` for forms.
+#[cfg(feature = "sessions")]
+fn csrf(show: impl FnOnce(&crate::CsrfToken) -> Value) -> std::result::Result<Value, minijinja::Error> {
+    let visit = Here::with(|here| here.visit.clone()).flatten();
+    let fail = |text: String| minijinja::Error::new(ErrorKind::InvalidOperation, text);
+    let visit = visit.ok_or_else(|| {
+        fail("a CSRF token is for a page of a site with sessions: turn the feature `sessions` on".to_owned())
+    })?;
+    let token = crate::CsrfToken::of_visit(&visit).map_err(|error| fail(error.to_string()))?;
+    Ok(show(&token))
 }
 
 /// `url_for("blog.detail", slug=article.slug)`; `.detail` is a route of the blueprint at hand.

@@ -37,6 +37,8 @@ pub struct Route {
     pub(crate) shield: Overrides,
     #[cfg(feature = "compression")]
     pub(crate) compress: Option<bool>,
+    #[cfg(feature = "sessions")]
+    pub(crate) csrf_exempt: bool,
 }
 
 /// Adds to the documentation of a route.
@@ -65,6 +67,8 @@ impl Route {
             shield: Overrides::default(),
             #[cfg(feature = "compression")]
             compress: None,
+            #[cfg(feature = "sessions")]
+            csrf_exempt: false,
         }
     }
 
@@ -142,6 +146,14 @@ impl Route {
     #[cfg(feature = "compression")]
     pub fn compress(mut self, on: bool) -> Self {
         self.compress = Some(on);
+        self
+    }
+
+    /// Takes forms of other sites, and requests without a token: for webhooks, and other routes where no cookie says who is asking. It is the
+    /// one opt-out of that protection, and `check --deploy` tells it.
+    #[cfg(feature = "sessions")]
+    pub fn csrf_exempt(mut self) -> Self {
+        self.csrf_exempt = true;
         self
     }
 

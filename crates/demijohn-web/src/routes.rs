@@ -42,6 +42,8 @@ pub(crate) struct Group {
     pub(crate) errors: ErrorHandlers,
     pub(crate) shield: Overrides,
     pub(crate) cors: Option<Arc<Cors>>,
+    #[cfg(feature = "sessions")]
+    pub(crate) csrf_exempt: bool,
 }
 
 /// One endpoint of the list: a method, a path, and what is known of the handler.
@@ -87,6 +89,16 @@ impl Routes {
             .iter()
             .map(|declared| (declared.pattern(), &declared.route.shield));
         groups.chain(routes).filter(|(_, overrides)| !overrides.is_empty())
+    }
+
+    /// Where forms of other sites are taken: a blueprint's name or a route's pattern.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn csrf_exempt(&self) -> impl Iterator<Item = String> {
+        let groups = self.groups.iter().filter(|(_, group)| group.csrf_exempt);
+        let routes = self.routes.iter().filter(|declared| declared.route.csrf_exempt);
+        groups
+            .map(|(name, _)| name.clone())
+            .chain(routes.map(Declared::pattern))
     }
 
     pub(crate) fn group(&mut self, blueprint: &str) -> &mut Group {

@@ -91,6 +91,9 @@ pub fn with_request<R>(request: &mut Request, f: impl FnOnce() -> R) -> R {
 pub struct TestClient {
     site: Arc<Bag>,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Requests need a token, as those of strangers do.
+    #[cfg(feature = "sessions")]
+    enforces_csrf: bool,
     /// Start hooks run once, before the first request of any clone.
     started: Arc<tokio::sync::OnceCell<()>>,
 }
@@ -100,7 +103,21 @@ impl TestClient {
         TestClient {
             site,
             jar: Arc::default(),
+            #[cfg(feature = "sessions")]
+            enforces_csrf: false,
             started: Arc::default(),
+        }
+    }
+
+    /// The same client, whose requests are checked for where they come from and for their tokens, as those of browsers are; otherwise
+    /// a test need not fetch a form before it sends it. It names the site's own origin with what may write, unless the test says
+    /// otherwise.
+    #[cfg(feature = "sessions")]
+    #[must_use = "the client itself stays as it is"]
+    pub fn enforce_csrf(&self) -> TestClient {
+        TestClient {
+            enforces_csrf: true,
+            ..self.clone()
         }
     }
 
@@ -422,6 +439,14 @@ impl TestRequest {
             {
                 headers.insert(COOKIE, cookies);
             }
+            #[cfg(feature = "sessions")]
+            if self.client.enforces_csrf && !self.method.is_safe() && !self.headers.contains_key("origin") {
+                let own = match self.secure {
+                    true => "https://localhost",
+                    false => "http://localhost",
+                };
+                headers.insert("origin", HeaderValue::from_static(own));
+            }
             for name in &self.without {
                 headers.remove(*name);
             }
@@ -435,6 +460,10 @@ impl TestRequest {
             .into_parts();
         let mut request = Request::new(head, body, Arc::clone(&self.client.site), self.peer);
         request.set_secure(self.secure);
+        #[cfg(feature = "sessions")]
+        if !self.client.enforces_csrf {
+            request.extensions_mut().insert(crate::csrf::Waived);
+        }
         if !self.params.is_empty() {
             // No route was looked for, so it has no number; extractors read the values only.
             request.set_route(u32::MAX, self.params);

@@ -16,6 +16,10 @@ impl Part for Batteries {
             Box::new(demijohn_orm::Loader).install(site);
             site.entry::<demijohn_web::ErrorMap>().status(status_of_query);
         }
+        #[cfg(feature = "sessions")]
+        Box::new(demijohn_web::session::SessionSupport).install(site);
+        #[cfg(feature = "database-sessions")]
+        Box::new(demijohn_sessions::Sessions).install(site);
         #[cfg(feature = "sqlite")]
         driver(site, "sqlite", demijohn_sqlite::Sqlite::driver);
     }

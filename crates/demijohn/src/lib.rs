@@ -30,6 +30,8 @@
 //! | `admin` | pages over the rows of models: `.admin(ModelAdmin::<Article>::new())`, `.mount("/admin", admin())` |
 //! | `rest` | models as resources of a JSON API, documented as OpenAPI: `.resource(Resource::<Article>::new("articles"))`, `.mount("/api", api())` |
 //! | `auth` | passwords: hashed by Argon2id away from the threads that serve, verified in equal time |
+//! | `sessions` | sessions in signed cookies: `Session`; forms that other sites cannot send (CSRF): `{{ csrf_input() }}` |
+//! | `database-sessions` | sessions in the database, which can be ended there; the command `clearsessions` |
 //! | `multipart` | forms with files |
 //! | `compression` | answers in gzip, brotli and zstd |
 //! | `signing` | signed values, by `SECRET_KEY` |

@@ -45,5 +45,10 @@ pub use demijohn_admin::{AdminExt, ModelAdmin, admin};
 #[cfg(feature = "rest")]
 pub use demijohn_rest::{Resource, ResourceExt, api};
 
+#[cfg(feature = "sessions")]
+pub use demijohn_web::CsrfToken;
+#[cfg(feature = "sessions")]
+pub use demijohn_web::session::{Principal, Session};
+
 #[cfg(feature = "auth")]
 pub use demijohn_auth::{Passwords, hashing};

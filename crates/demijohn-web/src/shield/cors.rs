@@ -158,6 +158,12 @@ impl Allowed {
         self.origins.contains(&origin).then(|| said.clone())
     }
 
+    /// True when the page that sent the request may read its answer.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn lets_in(&self, request: &Request) -> bool {
+        self.origin(request).is_some()
+    }
+
     /// Says on an answer who may read it.
     pub(crate) fn mark(&self, request: &Request, response: &mut Response) {
         if !self.any {
