@@ -38,6 +38,7 @@ pub mod current;
 mod debug;
 mod dispatch;
 mod errors;
+pub mod events;
 mod fields;
 mod file;
 mod framing;
@@ -95,6 +96,7 @@ pub use demijohn_core::{
 };
 pub use dispatch::Next;
 pub use errors::{ErrorMap, problem};
+pub use events::{Event, Events, LastEventId};
 pub use file::{File, content_type, safe_join, secure_filename};
 pub use handler::Handler;
 pub use header::{Authorization, Cookies, FromHeader, Header};

@@ -1,5 +1,6 @@
 //! Bodies that are made piece by piece.
 
+use crate::dispatch::{Caught, caught, panic_text};
 use bytes::Bytes;
 use demijohn_core::{Body, BoxError, Operation, Reply, Request, Response, Result};
 use futures_core::Stream;
@@ -75,8 +76,13 @@ impl Streamed {
         let (sender, chunks) = mpsc::channel(1);
         Streamed::of(Body::stream(Written {
             chunks,
-            writer: Some(Box::pin(write(Sender(sender)))),
+            writer: Some(caught(Box::pin(write(Sender(sender))))),
+            failed: false,
         }))
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
     }
 
     /// The content type; `text/html; charset=utf-8` unless set.
@@ -86,6 +92,10 @@ impl Streamed {
         self
     }
 }
+
+/// What an answer carries whose body has no end of its own: it ends when the server does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndsWithServer;
 
 impl Reply for Streamed {
     fn reply(self, _: &Request) -> Result<Response> {
@@ -160,7 +170,8 @@ type Writer = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 /// The function runs as part of the body: nothing goes on in a task of its own when the client is gone.
 struct Written {
     chunks: mpsc::Receiver<Bytes>,
-    writer: Option<Writer>,
+    writer: Option<Caught<Writer>>,
+    failed: bool,
 }
 
 impl http_body::Body for Written {
@@ -173,19 +184,27 @@ impl http_body::Body for Written {
         if let Poll::Ready(Some(chunk)) = this.chunks.poll_recv(cx) {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
-        if let Some(writer) = &mut this.writer {
-            match writer.as_mut().poll(cx) {
-                Poll::Ready(Ok(())) => this.writer = None,
-                Poll::Ready(Err(error)) => {
-                    this.writer = None;
+        if let Some(writer) = &mut this.writer
+            && let Poll::Ready(result) = Pin::new(writer).poll(cx)
+        {
+            this.writer = None;
+            this.failed = match result {
+                Ok(Ok(())) => false,
+                Ok(Err(error)) => {
                     tracing::error!("a streamed body failed: {error}");
-                    return Poll::Ready(Some(Err("the body failed".into())));
+                    true
                 }
-                Poll::Pending => {}
-            }
+                Err(panic) => {
+                    tracing::error!("a streamed body panicked: {}", panic_text(&*panic));
+                    true
+                }
+            };
         }
-        this.chunks
-            .poll_recv(cx)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+        match this.chunks.poll_recv(cx) {
+            Poll::Ready(Some(chunk)) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            _ if std::mem::take(&mut this.failed) => Poll::Ready(Some(Err("the body failed".into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The connection as hyper sees it: where nothing doubtful arrives, where a client's end of sending is not yet the end of the
 //! conversation, and where closing lets the last answer arrive. What goes on is written down for [`Patience`](crate::patience::Patience).
 
+use crate::dispatch::panic_text;
 use crate::framing::{Fault, Framing, Phase};
 use crate::refusal::refusal;
 use bytes::{Buf, Bytes};
-use demijohn_core::{Body, BoxError};
-use pin_project_lite::pin_project;
+use demijohn_core::{Body, BoxError, BoxFuture};
 use std::io::{Error, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -269,12 +270,30 @@ pub(crate) enum Wait {
     Request,
 }
 
-pin_project! {
-    /// A body that comes piece by piece: until its end the connection is busy with it.
-    pub(crate) struct Streaming {
-        #[pin]
-        pub(crate) body: Body,
-        pub(crate) answering: Answering,
+/// A body that comes piece by piece: until its end the connection is busy with it.
+pub(crate) struct Streaming {
+    body: Body,
+    /// What ends it early.
+    end: Option<BoxFuture<'static, ()>>,
+    failure: Option<BoxError>,
+    #[expect(dead_code, reason = "to be dropped with the body")]
+    answering: Answering,
+}
+
+impl Streaming {
+    pub(crate) fn new(body: Body, answering: Answering) -> Streaming {
+        Streaming {
+            body,
+            end: None,
+            failure: None,
+            answering,
+        }
+    }
+
+    /// Until `end` comes, if it comes first.
+    pub(crate) fn until(mut self, end: impl Future<Output = ()> + Send + 'static) -> Streaming {
+        self.end = Some(Box::pin(end));
+        self
     }
 }
 
@@ -286,11 +305,34 @@ impl http_body::Body for Streaming {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.get_mut();
+        if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            this.end = None;
+            this.body = Body::empty();
+        }
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let body = &mut this.body;
+        // Whoever makes it may panic, long after the handler has answered: that ends this answer alone.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx)));
+        let polled = polled.unwrap_or_else(|panic| {
+            tracing::error!("a body panicked: {}", panic_text(&*panic));
+            Poll::Ready(Some(Err("the body failed".into())))
+        });
+        match polled {
+            Poll::Ready(Some(Err(failure))) => {
+                // hyper closes the connection at once. What came before the failure is given time to go out.
+                (this.body, this.failure) = (Body::empty(), Some(failure));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.failure.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {

@@ -5,8 +5,8 @@ pub use demijohn_core::command::{Arg, ArgAction, Call, Command};
 pub use demijohn_core::{Assemble, Configure, Error, Request, Response, Result};
 pub use demijohn_web::http::{HeaderMap, Method, StatusCode};
 pub use demijohn_web::{
-    Blueprint, Body, Cookie, Either, Extract, File, Form, Html, Json, Next, Path, Query, Redirect, Reply, Respond,
-    Route, State, Streamed, Text, any, delete, get, head, methods, options, patch, post, put, url_to,
+    Blueprint, Body, Cookie, Either, Events, Extract, File, Form, Html, Json, Next, Path, Query, Redirect, Reply,
+    Respond, Route, State, Streamed, Text, any, delete, get, head, methods, options, patch, post, put, url_to,
 };
 pub use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use super::accept::Door;
 use crate::admit::Head;
 use crate::dispatch::Engine;
 use crate::patience::{Patience, Verdict};
+use crate::stream::EndsWithServer;
 use crate::wire::{Streaming, Wire};
 use demijohn_core::{Body, Request};
 use http::StatusCode;
@@ -67,7 +68,14 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) 
                     .insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if response.body().is_stream() {
-                response = response.map(|body| Body::stream(Streaming { body, answering }));
+                let ends = response.extensions_mut().remove::<EndsWithServer>().is_some();
+                response = response.map(|body| {
+                    let body = Streaming::new(body, answering);
+                    Body::stream(match ends {
+                        true => body.until(async move { stop.wait().await }),
+                        false => body,
+                    })
+                });
             }
             Ok::<_, Infallible>(response)
         }

@@ -1,13 +1,10 @@
 //! WebSockets on real connections, byte by byte.
-#![allow(clippy::unwrap_used)]
 
-mod running;
-
+use crate::running::{Running, statuses};
 use demijohn_core::Configure;
 use demijohn_covers::covers;
 use demijohn_web::server::Serve;
 use demijohn_web::{Application, Path, Response, WebSocket, WebSocketUpgrade, get};
-use running::{Running, statuses};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
