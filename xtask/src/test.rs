@@ -26,12 +26,6 @@ status-level = "fail"
 final-status-level = "fail"
 slow-timeout = { period = "60s", terminate-after = 10 }
 
-# Between a listener's last look into its queue and its closing the kernel may put one more connection in, and resets it;
-# without help of the system that moment cannot be made nothing, only short. On a loaded machine it is met now and then.
-[[profile.default.overrides]]
-filter = "test(a_new_server_takes_over_without_a_failed_request)"
-retries = 3
-
 [profile.default.junit]
 path = "junit.xml"
 store-success-output = false

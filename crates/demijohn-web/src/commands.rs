@@ -1,7 +1,7 @@
 //! The commands `serve` and `routes`.
 
 use crate::routes::{Listed, Routes};
-use crate::server::{Serve, Stop, ended};
+use crate::server::{Serve, Stop, on_signals};
 use demijohn_core::command::{Arg, ArgAction, Command, builder, value_parser};
 use std::io::Write;
 use std::sync::Arc;
@@ -36,13 +36,15 @@ pub(crate) fn serve() -> Command {
             if call.flag("reuse-port") {
                 serve = serve.reuse_port();
             }
-            let bound = serve.bind()?;
-            // First of all lines, as programs wait for it to learn the port.
-            writeln!(call.out(), "http://{}/", shown(bound.address()))?;
-            call.out().flush()?;
+            let bound = serve.inherit_or_bind()?;
+            let address = bound.address();
             let stop = Stop::new();
-            tokio::spawn(ended(stop.clone()));
-            bound.serve(Arc::clone(call.site()), stop).await
+            on_signals(stop.clone());
+            let open = bound.open(Arc::clone(call.site())).await?;
+            // First of all lines, as programs wait for it to learn the port.
+            writeln!(call.out(), "http://{}/", shown(address))?;
+            call.out().flush()?;
+            open.serve(stop).await
         })
 }
 

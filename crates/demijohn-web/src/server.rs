@@ -7,20 +7,21 @@ mod accept;
 mod connection;
 mod limits;
 mod listen;
+mod notify;
 mod stop;
 
 pub use stop::Stop;
 
 pub(crate) use limits::{add_checks, declare};
-pub(crate) use stop::ended;
+pub(crate) use stop::on_signals;
 
 use crate::app::Ready;
-use accept::{Door, accept};
+use accept::{Door, Handover, accept};
 use demijohn_core::settings::{REUSE_PORT, Settings};
 use demijohn_core::site::Lifecycle;
 use demijohn_core::{Bag, Error, Result};
 use limits::Limits;
-use listen::{explain, listen, resolve};
+use listen::{explain, resolve};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,31 @@ impl Serve {
         self
     }
 
+    /// On the sockets that whoever started the program passed on (systemd's `LISTEN_FDS`), else on new ones as [`bind`](Self::bind) makes
+    /// them. A socket that is passed on outlives its servers, so connections wait in it while one goes and the next one comes.
+    ///
+    /// # Errors
+    /// Those of `bind`, and what is passed on and is no listening socket.
+    pub fn inherit_or_bind(self) -> Result<Bound> {
+        let passed = listen::inherited()?;
+        let Some(first) = passed.first() else {
+            return self.bind();
+        };
+        let address = first.local_addr()?;
+        let workers = self.workers.max(passed.len());
+        let listeners = passed
+            .iter()
+            .cycle()
+            .take(workers)
+            .map(std::net::TcpListener::try_clone);
+        Ok(Bound {
+            listeners: listeners.collect::<std::io::Result<_>>()?,
+            address,
+            limits: self.limits,
+            handover: Handover::Kept,
+        })
+    }
+
     /// Opens the listeners.
     ///
     /// # Errors
@@ -132,21 +158,30 @@ impl Serve {
         } = self;
         let wanted = resolve(&address)?;
         let shared = workers > 1 || joins;
+        let taken = |error| explain(error, &address);
         if workers > 1 && !joins && wanted.port() != 0 {
             // A shared port hides that another program is on it, so look first.
-            drop(listen(wanted, false).map_err(|error| explain(error, &address))?);
+            let look = listen::bind(wanted, false).map_err(taken)?;
+            listen::open(&look).map_err(taken)?;
         }
-        let first = listen(wanted, shared).map_err(|error| explain(error, &address))?;
+        let first = listen::bind(wanted, shared).map_err(taken)?;
         // With port 0 the others take the port that the first was given.
         let bound = first.local_addr()?;
         let mut listeners = vec![first];
         for _ in 1..workers {
-            listeners.push(listen(bound, true).map_err(|error| explain(error, &address))?);
+            listeners.push(listen::bind(bound, true).map_err(taken)?);
+        }
+        let handover = if joins { Handover::Shared } else { Handover::None };
+        if handover == Handover::None {
+            for listener in &listeners {
+                listen::open(listener).map_err(taken)?;
+            }
         }
         Ok(Bound {
             listeners,
             address: bound,
             limits,
+            handover,
         })
     }
 }
@@ -156,6 +191,7 @@ pub struct Bound {
     listeners: Vec<std::net::TcpListener>,
     address: SocketAddr,
     limits: Limits,
+    handover: Handover,
 }
 
 impl Bound {
@@ -173,7 +209,7 @@ impl Bound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let stop = Stop::new();
-            tokio::spawn(ended(stop.clone()));
+            on_signals(stop.clone());
             self.serve(site, stop).await
         });
         // What hangs in blocking threads does not keep the program from ending.
@@ -186,12 +222,43 @@ impl Bound {
     /// # Errors
     /// When a start hook fails, a thread cannot be made, or one panics.
     pub async fn serve(self, site: Arc<Bag>, stop: Stop) -> Result<()> {
-        let Bound { listeners, limits, .. } = self;
+        self.open(site).await?.serve(stop).await
+    }
+
+    /// Runs the site's start hooks; with success connections come in, and [`Open::serve`] answers them.
+    ///
+    /// # Errors
+    /// When a start hook fails.
+    pub async fn open(self, site: Arc<Bag>) -> Result<Open> {
         Lifecycle::start(&site).await?;
+        if self.handover == Handover::Shared {
+            // Not before: a server that does not come up takes no connections from the one that serves.
+            for listener in &self.listeners {
+                listen::open(listener).map_err(|error| explain(error, &self.address.to_string()))?;
+            }
+        }
+        notify::ready();
+        Ok(Open { bound: self, site })
+    }
+}
+
+/// A server that clients can connect to.
+pub struct Open {
+    bound: Bound,
+    site: Arc<Bag>,
+}
+
+impl Open {
+    /// Serves until `stop` begins, as [`Bound::serve`] does.
+    ///
+    /// # Errors
+    /// When a thread cannot be made, or one panics.
+    pub async fn serve(self, stop: Stop) -> Result<()> {
+        let Open { bound, site } = self;
         let _ending = StopOnDrop(stop.clone());
         let mut workers = Vec::new();
-        let door = Door::new(Arc::clone(&site), stop, limits);
-        for (i, listener) in listeners.into_iter().enumerate() {
+        let door = Door::new(Arc::clone(&site), stop, bound.limits, bound.handover);
+        for (i, listener) in bound.listeners.into_iter().enumerate() {
             let door = door.clone();
             let (done, finished) = tokio::sync::oneshot::channel();
             std::thread::Builder::new()

@@ -355,40 +355,6 @@ fn a_request_on_an_open_connection_is_answered_while_the_server_ends() {
     assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_new_server_takes_over_without_a_failed_request() {
-    let mut old = Running::on(Serve::on("127.0.0.1:0").workers(2).reuse_port(), app());
-    let address = old.address;
-    let taken = Serve::on(address.to_string())
-        .workers(2)
-        .bind()
-        .err()
-        .map(|e| e.to_string());
-    assert!(taken.is_some_and(|why| why.contains("another program listens there")));
-    let new = Running::on(Serve::on(address.to_string()).workers(2).reuse_port(), app());
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            std::thread::spawn(move || {
-                for _ in 0..250 {
-                    let mut stream = TcpStream::connect(address).unwrap();
-                    stream
-                        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                        .unwrap();
-                    let mut answer = String::new();
-                    stream.read_to_string(&mut answer).unwrap();
-                    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-                }
-            })
-        })
-        .collect();
-    old.end();
-    for client in clients {
-        client.join().unwrap();
-    }
-    drop(new);
-}
-
 #[test]
 fn headers_that_pass_for_others_are_dropped() {
     let names = async |headers: http::HeaderMap| {

@@ -12,7 +12,8 @@ use running::{Running, statuses};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -274,6 +275,182 @@ fn a_process_without_files_to_open_recovers() {
     }
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
+}
+
+/// One after the other, servers take over a port that is never without load: by clients that connect for each request, and by clients
+/// that keep their connections as long as they are let.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rolling_restart_fails_no_request() {
+    let begin = |address: &str| Running::on(Serve::on(address).workers(2).reuse_port(), app());
+    let mut old = begin("127.0.0.1:0");
+    let address = old.address;
+    let taken = Serve::on(address.to_string())
+        .workers(2)
+        .bind()
+        .err()
+        .map(|e| e.to_string());
+    assert!(taken.is_some_and(|why| why.contains("another program listens there")));
+    let connect = move || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    };
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..6)
+        .map(|n| {
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                while !done.load(Ordering::Relaxed) || answered < 200 {
+                    let mut stream = connect();
+                    // Half of them come once, half stay until they hear that it was the last time.
+                    while !ask(&mut stream).contains("connection: close") {
+                        answered += 1;
+                        if n % 2 == 0 || done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let new = begin(&address.to_string());
+        old.end();
+        old = new;
+    }
+    done.store(true, Ordering::Relaxed);
+    let answered: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(answered >= 1_000);
+}
+
+/// A supervisor holds the socket and starts a server after the other, with nobody in between: clients wait, and none is refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_is_passed_on_outlives_its_servers() {
+    const CHILD: &str = "DEMIJOHN_TEST_PASSED_ON";
+    if std::env::var_os(CHILD).is_some() {
+        let ready = app().build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
+        let bound = Serve::on("127.0.0.1:1").workers(2).inherit_or_bind().unwrap();
+        bound.run(&ready).unwrap();
+        std::process::exit(0);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let notified = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    notified.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let start = || {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "a_socket_that_is_passed_on_outlives_its_servers",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDS_FIRST_FD", "0")
+            .env("NOTIFY_SOCKET", &path)
+            .stdin(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut buffer = [0; 64];
+        let n = notified.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"READY=1\n");
+        child
+    };
+    let stop = |mut child: std::process::Child| {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{status}");
+    };
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                while !done.load(Ordering::Relaxed) || answered < 250 {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    ask(&mut stream);
+                    answered += 1;
+                }
+            })
+        })
+        .collect();
+    let mut server = start();
+    for _ in 0..2 {
+        stop(server);
+        server = start();
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    stop(server);
+}
+
+/// SIGTERM: nobody new, what runs may finish, what does not finish is cut, and the program ends well.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_server_gently() {
+    covers!("server.graceful");
+    const CHILD: &str = "DEMIJOHN_TEST_SIGNAL";
+    if std::env::var_os(CHILD).is_some() {
+        let sleep = |millis| async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            "Hello, World!"
+        };
+        let site = app()
+            .route("/short", get(move || sleep(500)))
+            .route("/long", get(move || sleep(60_000)));
+        let ready = site.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
+        let bound = patient().grace(Duration::from_secs(3)).bind().unwrap();
+        println!("\nport={}", bound.address().port());
+        bound.run(&ready).unwrap();
+        std::process::exit(0);
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_signal_ends_a_server_gently", "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let port: u16 = lines.find_map(|line| line.strip_prefix("port=")?.parse().ok()).unwrap();
+    let begin = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        ask(&mut stream);
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let (short, long) = (begin("/short"), begin("/long"));
+    // So that the server has seen them.
+    std::thread::sleep(Duration::from_millis(100));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(child.try_wait().unwrap().is_none());
+    let answer = rest(short);
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("Hello, World!"),
+        "{answer}"
+    );
+    assert_eq!(rest(long), "");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// A site behind proxies, which tells what it takes a request for.

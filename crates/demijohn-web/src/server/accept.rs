@@ -2,6 +2,7 @@
 
 use super::connection::connection;
 use super::limits::Limits;
+use super::listen;
 use super::stop::Stop;
 use crate::refusal::refusal;
 use crate::wire::say_goodbye;
@@ -22,12 +23,27 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Of the connections above the limit so many at a time are told why they are closed.
 const MAX_TURNED_AWAY: usize = 64;
 
+/// How long connections may take to come about that had begun when a shared port is left: a few times around the world.
+const HANDOVER: Duration = Duration::from_millis(500);
+
+/// Who goes on with the port when this server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handover {
+    /// Nobody.
+    None,
+    /// Others with sockets of their own on it.
+    Shared,
+    /// Whoever has passed the socket on to us.
+    Kept,
+}
+
 /// What all connections of a server share.
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) site: Arc<Bag>,
     pub(super) stop: Stop,
     pub(super) limits: Limits,
+    handover: Handover,
     open: Arc<AtomicUsize>,
     turned_away: Arc<AtomicUsize>,
 }
@@ -50,11 +66,12 @@ impl Drop for Counted {
 }
 
 impl Door {
-    pub(super) fn new(site: Arc<Bag>, stop: Stop, limits: Limits) -> Door {
+    pub(super) fn new(site: Arc<Bag>, stop: Stop, limits: Limits, handover: Handover) -> Door {
         Door {
             site,
             stop,
             limits,
+            handover,
             open: Arc::default(),
             turned_away: Arc::default(),
         }
@@ -113,18 +130,37 @@ pub(super) async fn accept(listener: TcpListener, door: Door) {
             while connections.try_join_next().is_some() {}
         }
     }
-    // Those that the kernel has accepted for us would be reset with the listener.
-    if let Ok(listener) = listener.into_std() {
-        while let Ok((stream, peer)) = listener.accept() {
-            if let Ok(stream) = nonblocking(stream) {
-                door.let_in(stream, peer, &mut connections);
+    match door.handover {
+        // Whoever has the socket too goes on with what waits in it.
+        Handover::Kept => drop(listener),
+        Handover::None => last_ones(listener, &door, &mut connections),
+        Handover::Shared => {
+            if listen::refuse_new(&listener) {
+                // Their first packets go to the other listeners when they are sent again. What was begun here comes to its end here.
+                let begun = async {
+                    while let Ok((stream, peer)) = listener.accept().await {
+                        door.let_in(stream, peer, &mut connections);
+                    }
+                };
+                let _ = tokio::time::timeout(HANDOVER, begun).await;
             }
+            last_ones(listener, &door, &mut connections);
         }
     }
     let grace = door.limits.grace;
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, finished).await.is_err() {
         tracing::warn!("requests still running after {} s are cut off", grace.as_secs());
+    }
+}
+
+/// Those that the system has accepted for us would be reset with the listener.
+fn last_ones(listener: TcpListener, door: &Door, connections: &mut JoinSet<()>) {
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        if let Ok(stream) = nonblocking(stream) {
+            door.let_in(stream, peer, connections);
+        }
     }
 }
 

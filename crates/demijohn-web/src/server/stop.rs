@@ -6,34 +6,58 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Waits for a signal to end and begins the end; a second one ends the program at once.
-pub(crate) async fn ended(stop: Stop) {
-    signal().await;
-    stop.begin();
-    signal().await;
-    tracing::warn!("second signal: ending at once");
-    std::process::exit(130);
+/// Lets a signal to end (SIGTERM, SIGINT) begin the end, and a second one end the program at once. They are listened for when this
+/// returns: a server that says that it is ready is ready to end, too.
+pub(crate) fn on_signals(stop: Stop) {
+    let mut signals = Signals::new();
+    tokio::spawn(async move {
+        signals.next().await;
+        stop.begin();
+        signals.next().await;
+        tracing::warn!("second signal: ending at once");
+        std::process::exit(130);
+    });
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn signal() {
+/// SIGTERM and SIGINT.
+struct Signals {
     #[cfg(unix)]
-    {
+    kinds: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Signals {
         use tokio::signal::unix::{SignalKind, signal};
-        let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut term), Ok(mut int)) = (term, int) else {
-            tracing::error!("signals cannot be watched: the server stops only when it is killed");
-            return std::future::pending().await;
-        };
-        poll_fn(|cx| match (term.poll_recv(cx), int.poll_recv(cx)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
-        })
-        .await;
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        let kinds = kinds
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap_or_else(|error| {
+                tracing::error!("signals cannot be watched, the server stops only when it is killed: {error}");
+                Vec::new()
+            });
+        Signals { kinds }
     }
+
     #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    fn new() -> Signals {
+        Signals {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        poll_fn(
+            |cx| match self.kinds.iter_mut().any(|kind| kind.poll_recv(cx).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            },
+        )
+        .await;
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -26,9 +26,15 @@ impl Running {
         let address = bound.address();
         let stop = Stop::new();
         let handle = stop.clone();
+        let (opened, is_open) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            demijohn_web::test::block_on(bound.serve(ready.site().clone(), handle)).unwrap();
+            demijohn_web::test::block_on(async {
+                let open = bound.open(ready.site().clone()).await.unwrap();
+                opened.send(()).unwrap();
+                open.serve(handle).await.unwrap();
+            });
         });
+        is_open.recv().unwrap();
         Running {
             address,
             stop,
