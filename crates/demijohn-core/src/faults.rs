@@ -44,3 +44,20 @@ impl Faults {
         self.0.passed.load(Ordering::SeqCst)
     }
 }
+
+/// What lets steps on files fail: a test puts it into the site's bag, before the site is built.
+#[derive(Clone, Debug, Default)]
+pub struct FileFaults(pub Faults);
+
+impl FileFaults {
+    /// One more step on a file. The seam calls this before each.
+    ///
+    /// # Errors
+    /// No room on the disk, when this is the step to fail.
+    pub fn step(&self) -> std::io::Result<()> {
+        match self.0.strikes() {
+            true => Err(std::io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}

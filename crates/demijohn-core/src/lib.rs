@@ -8,7 +8,7 @@
 //!   [`Reply`] makes a response out of what the handler returned. Both describe themselves into an [`Operation`].
 //! - [`Part`] is the open door of assembly: whatever a blueprint or the site takes (`.models()`, `.admin()`, a
 //!   database) is a part that writes into the [`Site`]'s typed bag.
-//! - [`Clock`] is the time, [`session`] what sessions and accounts agree on.
+//! - [`Clock`] is the time, [`session`] what sessions and accounts agree on, [`storage`] where files are kept.
 //! - [`Settings`], [`Check`](check::Check) and [`Command`](command::Command) are how a site is configured, examined
 //!   and driven.
 
@@ -25,6 +25,7 @@ pub mod request;
 pub mod session;
 pub mod settings;
 pub mod site;
+pub mod storage;
 
 pub use body::Body;
 pub use clock::Clock;

@@ -62,6 +62,8 @@ impl Application {
             crate::websocket::declare(site.settings_mut());
             crate::websocket::add_checks(&mut site.checks);
         }
+        #[cfg(feature = "storage")]
+        crate::storage::install(&mut site);
         Application {
             site,
             options: Options {

@@ -1,12 +1,13 @@
 //! Conditional requests and ranges (RFC 9110, 13 and 14): what a header asks for, without any IO.
 
+use bytes::Bytes;
 use demijohn_core::{Body, Request, Response};
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use http::{Method, StatusCode};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a representation is known by: an entity tag with its quotes (`"a"`, `W/"a"`), and when it was changed.
@@ -35,6 +36,15 @@ impl Version {
         Version {
             etag: Some(format!("\"{tag}\"")),
             modified: None,
+        }
+    }
+
+    /// A version by when it was changed and how long it is, as files are known.
+    pub fn dated(modified: Option<SystemTime>, length: u64) -> Version {
+        let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Version {
+            etag: Some(format!("\"{:x}-{length:x}\"", age.unwrap_or_default().as_nanos())),
+            modified,
         }
     }
 
@@ -214,82 +224,182 @@ pub(crate) fn bodiless(mut response: Response, status: StatusCode) -> Response {
 }
 
 /// What a `Range` header asks of something `length` bytes long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it: nothing was asked, or nothing that is understood.
     Whole,
     /// These bytes, first and last.
     Bytes(u64, u64),
+    /// At least two stretches, first and last byte of each: in order, apart from each other, ten at most.
+    Several(Vec<(u64, u64)>),
     /// 416: nothing of it is there.
     Unsatisfiable,
 }
 
-/// Reads the `Range` header. Of several ranges the whole is sent, as RFC 9110 allows: they cost much and nobody asks for them.
+/// More ranges than these nobody needs: of such a request the whole is sent.
+const MAX_RANGES: usize = 10;
+
+/// Reads the `Range` header. Ranges that touch or overlap are sent as one; a header that is not understood, or that asks
+/// for more than ten ranges, asks for nothing (RFC 9110, 14.2), so an answer is never longer than the whole and its headers.
 pub fn part(version: &Version, method: &Method, headers: &HeaderMap, length: u64) -> Part {
-    let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
+    let mut lines = headers.get_all(RANGE).iter();
+    // It is no list: who sends it twice may be understood in two ways.
+    let (Some(line), None) = (lines.next(), lines.next()) else {
         return Part::Whole;
     };
     if *method != Method::GET || !version.range_holds(headers) {
         return Part::Whole;
     }
-    parse_range(range, length)
+    line.to_str().map_or(Part::Whole, |range| parse_range(range, length))
 }
 
-fn parse_range(range: &str, length: u64) -> Part {
-    let Some(spec) = range.strip_prefix("bytes=") else {
+pub(crate) fn parse_range(range: &str, length: u64) -> Part {
+    let Some((unit, specs)) = range.split_once('=') else {
         return Part::Whole;
     };
-    let Some((first, last)) = spec.trim().split_once('-') else {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return Part::Whole;
-    };
-    let number = |text: &str| match !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // What is beyond 64 bits is beyond every file.
-        true => Some(text.parse().unwrap_or(u64::MAX)),
-        false => None,
-    };
-    match (first, last) {
-        ("", last) => match number(last) {
-            None => Part::Whole,
-            Some(0) => Part::Unsatisfiable,
-            Some(_) if length == 0 => Part::Unsatisfiable,
-            Some(count) => Part::Bytes(length.saturating_sub(count), length - 1),
-        },
-        (first, last) => {
-            let end = if last.is_empty() { Some(u64::MAX) } else { number(last) };
-            match (number(first), end) {
-                (Some(first), Some(last)) if first <= last => match first < length {
-                    true => Part::Bytes(first, last.min(length - 1)),
-                    false => Part::Unsatisfiable,
-                },
-                _ => Part::Whole,
-            }
+    }
+    let mut stretches = Vec::new();
+    for (count, spec) in specs.split(',').enumerate() {
+        let Some(spec) = one_range(spec.trim_matches([' ', '\t'])).filter(|_| count < MAX_RANGES) else {
+            return Part::Whole;
+        };
+        stretches.extend(spec.within(length));
+    }
+    stretches.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(stretches.len());
+    for (first, last) in stretches {
+        match merged.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    match merged[..] {
+        [] => Part::Unsatisfiable,
+        [(first, last)] => Part::Bytes(first, last),
+        _ => Part::Several(merged),
+    }
+}
+
+/// One range as it was written.
+enum Spec {
+    /// `0-3`, `8-`.
+    From(u64, u64),
+    /// `-3`: so many at the end.
+    Last(u64),
+}
+
+impl Spec {
+    /// First and last byte of it; `None` when nothing of it is there.
+    fn within(self, length: u64) -> Option<(u64, u64)> {
+        let end = length.checked_sub(1)?;
+        match self {
+            Spec::From(first, last) => (first <= end).then(|| (first, last.min(end))),
+            Spec::Last(0) => None,
+            Spec::Last(count) => Some((length.saturating_sub(count), end)),
         }
     }
 }
 
-/// Writes status and headers for a part of something `length` bytes long; gives the first byte and the count to send.
-pub(crate) fn write_part(response: &mut Response, part: Part, length: u64) -> Option<(u64, u64)> {
-    response
-        .headers_mut()
-        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    match part {
-        Part::Whole => Some((0, length)),
+fn one_range(spec: &str) -> Option<Spec> {
+    // What is beyond 64 bits is beyond every file.
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match spec.split_once('-')? {
+        ("", last) => Some(Spec::Last(number(last)?)),
+        (first, "") => Some(Spec::From(number(first)?, u64::MAX)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Spec::From(first, last))
+        }
+    }
+}
+
+/// A stretch of what is answered with, and what goes out before it.
+pub(crate) struct Stretch {
+    pub(crate) head: Bytes,
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+}
+
+impl Stretch {
+    pub(crate) fn plain(first: u64, count: u64) -> Stretch {
+        Stretch {
+            head: Bytes::new(),
+            first,
+            count,
+        }
+    }
+}
+
+/// Writes status and headers for a part of something `length` bytes long, and gives what to send in this order; nothing of it for
+/// HEAD or 416. Several ranges go out as `multipart/byteranges` (RFC 9110, 14.6), so the content type has to be there already.
+pub(crate) fn write_part(response: &mut Response, part: Part, length: u64) -> Vec<Stretch> {
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let mut content_range = |text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(CONTENT_RANGE, value);
+        }
+    };
+    let stretches = match part {
+        Part::Whole => vec![Stretch::plain(0, length)],
         Part::Bytes(first, last) => {
+            content_range(format!("bytes {first}-{last}/{length}"));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            if let Ok(value) = HeaderValue::try_from(format!("bytes {first}-{last}/{length}")) {
-                response.headers_mut().insert(CONTENT_RANGE, value);
-            }
-            Some((first, last - first + 1))
+            vec![Stretch::plain(first, last - first + 1)]
+        }
+        Part::Several(ranges) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            several(response.headers_mut(), &ranges, length)
         }
         Part::Unsatisfiable => {
+            content_range(format!("bytes */{length}"));
+            headers.remove(CONTENT_TYPE);
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            response.headers_mut().remove(CONTENT_TYPE);
-            if let Ok(value) = HeaderValue::try_from(format!("bytes */{length}")) {
-                response.headers_mut().insert(CONTENT_RANGE, value);
-            }
-            None
+            return Vec::new();
         }
+    };
+    let count: u64 = stretches.iter().map(|part| part.head.len() as u64 + part.count).sum();
+    response.headers_mut().insert(CONTENT_LENGTH, count.into());
+    stretches
+}
+
+fn several(headers: &mut HeaderMap, ranges: &[(u64, u64)], length: u64) -> Vec<Stretch> {
+    // Nobody can put it into a file that is served: it is made anew for each answer.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(length);
+    let boundary = format!("range-{:016x}", hasher.finish());
+    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec());
+    let mut line = "";
+    let mut stretches = Vec::with_capacity(ranges.len() + 1);
+    for &(first, last) in ranges {
+        let mut head = format!("{line}--{boundary}\r\n").into_bytes();
+        if let Some(content_type) = &content_type {
+            head.extend_from_slice(b"Content-Type: ");
+            head.extend_from_slice(content_type);
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(format!("Content-Range: bytes {first}-{last}/{length}\r\n\r\n").as_bytes());
+        stretches.push(Stretch {
+            head: head.into(),
+            first,
+            count: last - first + 1,
+        });
+        line = "\r\n";
     }
+    stretches.push(Stretch {
+        head: format!("\r\n--{boundary}--\r\n").into(),
+        first: 0,
+        count: 0,
+    });
+    if let Ok(value) = HeaderValue::try_from(format!("multipart/byteranges; boundary={boundary}")) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    stretches
 }
 
 #[cfg(test)]
@@ -350,7 +460,20 @@ mod tests {
             ("bytes=-0", Part::Unsatisfiable),
             ("bytes=3-1", Part::Whole),
             ("bytes=a-b", Part::Whole),
-            ("bytes=0-1,3-4", Part::Whole),
+            ("bytes=0-1,3-4", Part::Several(vec![(0, 1), (3, 4)])),
+            ("BYTES=8-8 , 0-1", Part::Several(vec![(0, 1), (8, 8)])),
+            ("bytes=0-1,2-4", Part::Bytes(0, 4)),
+            ("bytes=5-,0-6,-2", Part::Bytes(0, 9)),
+            ("bytes=0-1,30-40", Part::Bytes(0, 1)),
+            ("bytes=0-,0-,0-,0-,0-,0-,0-,0-,0-,0-", Part::Bytes(0, 9)),
+            ("bytes=0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-", Part::Whole),
+            ("bytes=0-1,", Part::Whole),
+            ("bytes=0-1,3-x", Part::Whole),
+            ("bytes=0-1;3-4", Part::Whole),
+            ("bytes=18446744073709551615-", Part::Unsatisfiable),
+            ("bytes= 1 - 2", Part::Whole),
+            ("bytes=--1", Part::Whole),
+            ("bytes=", Part::Whole),
             ("bytes=+1-2", Part::Whole),
             ("lines=0-3", Part::Whole),
         ];

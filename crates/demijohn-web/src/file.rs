@@ -1,17 +1,17 @@
 //! Files as answers.
 
-use crate::conditional::{Verdict, Version, bodiless, part, write_part};
+use crate::conditional::{Stretch, Verdict, Version, bodiless, part, write_part};
 use bytes::Bytes;
 use demijohn_core::{Body, BoxError, Error, Operation, Reply, Request, Response, Result};
 use http::StatusCode;
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::UNIX_EPOCH;
 use tokio::task::JoinHandle;
 
 /// A file as an answer, with `ETag`, `Last-Modified`, content type, ranges and conditions.
@@ -25,14 +25,23 @@ use tokio::task::JoinHandle;
 ///     Ok(File::open("report.pdf").await?.attachment("report of 2026.pdf"))
 /// }
 /// ```
-#[derive(Debug)]
 #[must_use = "a file is an answer: return it"]
 pub struct File {
-    file: std::fs::File,
+    source: Source,
     length: u64,
     version: Version,
     content_type: HeaderValue,
     disposition: Option<HeaderValue>,
+    /// Nothing of it may run in the visitor's browser.
+    boxed_in: bool,
+}
+
+/// Where its bytes come from.
+enum Source {
+    Disk(std::fs::File),
+    Memory(Bytes),
+    #[cfg(feature = "storage")]
+    Stored(std::sync::Arc<dyn demijohn_core::storage::Storage>, String),
 }
 
 impl File {
@@ -71,7 +80,42 @@ impl File {
         .await?
     }
 
-    fn open_now(path: &Path) -> Result<File> {
+    /// Bytes in memory as a file of this name.
+    pub fn of_bytes(name: &str, bytes: impl Into<Bytes>) -> File {
+        let bytes = bytes.into();
+        File::new(
+            Path::new(name),
+            bytes.len() as u64,
+            Version::default(),
+            Source::Memory(bytes),
+        )
+    }
+
+    /// A file of a storage. It is somebody's upload, so it is [`untrusted`](Self::untrusted).
+    ///
+    /// # Errors
+    /// 404 when there is none of this name, and what the storage says.
+    #[cfg(feature = "storage")]
+    pub async fn stored(storage: std::sync::Arc<dyn demijohn_core::storage::Storage>, name: &str) -> Result<File> {
+        let details = storage.details(name).await?;
+        let version = Version::dated(details.modified, details.size);
+        let source = Source::Stored(storage, name.to_owned());
+        let file = File::new(Path::new(name), details.size, version, source);
+        Ok(file.untrusted(name.rsplit('/').next().unwrap_or_default()))
+    }
+
+    fn new(path: &Path, length: u64, version: Version, source: Source) -> File {
+        File {
+            source,
+            length,
+            version,
+            content_type: HeaderValue::from_static(content_type(path)),
+            disposition: None,
+            boxed_in: false,
+        }
+    }
+
+    pub(crate) fn open_now(path: &Path) -> Result<File> {
         let file = std::fs::File::open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
                 Error::bare(StatusCode::NOT_FOUND)
@@ -82,25 +126,28 @@ impl File {
         if !metadata.is_file() {
             return Err(Error::bare(StatusCode::NOT_FOUND));
         }
-        let modified = metadata.modified().ok();
-        let age = modified
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .unwrap_or_default();
-        Ok(File {
-            length: metadata.len(),
-            version: Version {
-                etag: Some(format!("\"{:x}-{:x}\"", age.as_nanos(), metadata.len())),
-                modified,
-            },
-            content_type: HeaderValue::from_static(content_type(path)),
-            disposition: None,
-            file,
-        })
+        let version = Version::dated(metadata.modified().ok(), metadata.len());
+        Ok(File::new(path, metadata.len(), version, Source::Disk(file)))
+    }
+
+    /// These bytes of it, as many as there are.
+    #[cfg(any(feature = "storage", feature = "multipart"))]
+    pub(crate) fn into_body(self, part: std::ops::Range<u64>) -> Body {
+        let end = part.end.min(self.length);
+        let first = part.start.min(end);
+        let stretch = Stretch::plain(first, end - first);
+        body(self.source, vec![stretch], self.length)
     }
 
     /// Its length in bytes.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// What it is known by, in place of its time and length.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
     }
 
     /// Another content type than its name's ending says.
@@ -120,6 +167,31 @@ impl File {
         self.disposition = disposition("inline", name);
         self
     }
+
+    /// A file that somebody else made, to be saved under this name. What browsers only show (pictures, sound, films, plain text, PDF)
+    /// is shown; everything else (HTML, SVG, XML, scripts, what nobody knows) is saved rather than opened, and may do nothing where it is
+    /// opened all the same.
+    ///
+    /// ```
+    /// use demijohn_web::{File, get, test, Application};
+    ///
+    /// async fn avatar() -> File {
+    ///     File::of_bytes("me.svg", "<svg><script>alert(1)</script></svg>").untrusted("me.svg")
+    /// }
+    ///
+    /// # test::block_on(async {
+    /// let client = Application::new().route("/", get(avatar)).test_client();
+    /// let answer = client.get("/").await;
+    /// assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"me.svg\""));
+    /// assert!(answer.header("content-security-policy").unwrap().starts_with("sandbox;"));
+    /// # });
+    /// ```
+    pub fn untrusted(mut self, name: &str) -> Self {
+        let is_passive = is_passive(self.content_type.to_str().unwrap_or_default());
+        self.disposition = disposition(if is_passive { "inline" } else { "attachment" }, name);
+        self.boxed_in = !is_passive;
+        self
+    }
 }
 
 impl Reply for File {
@@ -131,6 +203,9 @@ impl Reply for File {
             CONTENT_DISPOSITION,
             self.disposition.unwrap_or(HeaderValue::from_static("inline")),
         );
+        if self.boxed_in {
+            headers.insert(CONTENT_SECURITY_POLICY, BOXED_IN);
+        }
         self.version.write(headers);
         match self.version.weigh(request.method(), request.headers()) {
             Verdict::Go => {}
@@ -138,13 +213,8 @@ impl Reply for File {
             Verdict::Failed => return Ok(bodiless(response, StatusCode::PRECONDITION_FAILED)),
         }
         let part = part(&self.version, request.method(), request.headers(), self.length);
-        if let Some((first, count)) = write_part(&mut response, part, self.length) {
-            response.headers_mut().insert(CONTENT_LENGTH, count.into());
-            *response.body_mut() = Body::stream(FileBody {
-                left: count,
-                state: State::Idle(self.file, Some(first)),
-            });
-        }
+        let stretches = write_part(&mut response, part, self.length);
+        *response.body_mut() = body(self.source, stretches, self.length);
         Ok(response)
     }
 
@@ -152,6 +222,28 @@ impl Reply for File {
         operation.statuses.push((206, "a part, as asked for"));
         operation.statuses.push((304, "the client has it"));
     }
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut f = f.debug_struct("File");
+        f.field("length", &self.length)
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No script, no form, no frame, no origin, nothing loaded.
+const BOXED_IN: HeaderValue = HeaderValue::from_static(
+    "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// True for what browsers show without running anything of it on behalf of the site.
+fn is_passive(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let picture = essence.starts_with("image/") && essence != "image/svg+xml";
+    let played = essence.starts_with("audio/") || essence.starts_with("video/");
+    picture || played || matches!(essence, "text/plain" | "text/csv" | "application/pdf")
 }
 
 /// Runs what blocks where it may.
@@ -162,16 +254,99 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 /// Pieces of this size are read at a time.
 const CHUNK: usize = 64 << 10;
 
+fn body(source: Source, stretches: Vec<Stretch>, length: u64) -> Body {
+    if stretches.is_empty() {
+        return Body::empty();
+    }
+    if let (Source::Memory(bytes), [Stretch { first: 0, count, .. }]) = (&source, &stretches[..])
+        && *count == length
+    {
+        return bytes.clone().into();
+    }
+    Body::stream(FileBody {
+        left: stretches.iter().map(|part| part.head.len() as u64 + part.count).sum(),
+        stretches: stretches.into(),
+        state: State::Idle(source),
+    })
+}
+
+/// Stretches of a file, one after the other.
 struct FileBody {
+    /// Of all stretches, for the length of the body.
     left: u64,
+    stretches: VecDeque<Stretch>,
     state: State,
 }
 
 enum State {
-    /// The file, and where to go in it before the first read.
-    Idle(std::fs::File, Option<u64>),
+    Idle(Source),
     Reading(JoinHandle<std::io::Result<(std::fs::File, Vec<u8>)>>),
+    #[cfg(feature = "storage")]
+    Opening(Source, demijohn_core::BoxFuture<'static, Result<Body>>),
+    #[cfg(feature = "storage")]
+    Streaming(Source, Body),
     Done,
+}
+
+impl FileBody {
+    /// What is sent next from what stands ready.
+    fn begin(&mut self, source: Source) -> Result<State, Bytes> {
+        let Some(stretch) = self.stretches.front_mut() else {
+            return Ok(State::Done);
+        };
+        if !stretch.head.is_empty() {
+            let head = std::mem::take(&mut stretch.head);
+            self.state = State::Idle(source);
+            return Err(head);
+        }
+        let (first, left) = (stretch.first, stretch.count);
+        if left == 0 {
+            self.stretches.pop_front();
+            return Ok(State::Idle(source));
+        }
+        match source {
+            Source::Memory(bytes) => {
+                let from = usize::try_from(first).unwrap_or(usize::MAX);
+                let count = usize::try_from(left).unwrap_or(usize::MAX);
+                let piece = bytes.slice(from..from + count);
+                self.state = State::Idle(Source::Memory(bytes));
+                self.stretches.pop_front();
+                Err(piece)
+            }
+            Source::Disk(mut file) => {
+                let count = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                Ok(State::Reading(tokio::task::spawn_blocking(move || {
+                    file.seek(SeekFrom::Start(first))?;
+                    let mut piece = vec![0; count];
+                    let read = file.read(&mut piece)?;
+                    piece.truncate(read);
+                    Ok((file, piece))
+                })))
+            }
+            #[cfg(feature = "storage")]
+            Source::Stored(storage, name) => {
+                let reading = {
+                    let (storage, name) = (storage.clone(), name.clone());
+                    Box::pin(async move { storage.read(&name, first..first + left).await })
+                };
+                Ok(State::Opening(Source::Stored(storage, name), reading))
+            }
+        }
+    }
+
+    /// A piece that was read of the stretch at hand.
+    fn sent(&mut self, piece: Bytes) -> Result<Bytes, BoxError> {
+        let length = piece.len() as u64;
+        let stretch = self
+            .stretches
+            .front_mut()
+            .filter(|part| length > 0 && length <= part.count);
+        // It was cut short or changed while it was sent, and the client was told another length.
+        let stretch = stretch.ok_or("the file changed while it was sent")?;
+        stretch.first += length;
+        stretch.count -= length;
+        Ok(piece)
+    }
 }
 
 impl http_body::Body for FileBody {
@@ -180,22 +355,13 @@ impl http_body::Body for FileBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        loop {
+        let piece = loop {
             match std::mem::replace(&mut this.state, State::Done) {
                 State::Done => return Poll::Ready(None),
-                State::Idle(..) if this.left == 0 => return Poll::Ready(None),
-                State::Idle(mut file, seek) => {
-                    let count = usize::try_from(this.left).unwrap_or(CHUNK).min(CHUNK);
-                    this.state = State::Reading(tokio::task::spawn_blocking(move || {
-                        if let Some(first) = seek.filter(|first| *first > 0) {
-                            file.seek(SeekFrom::Start(first))?;
-                        }
-                        let mut piece = vec![0; count];
-                        let read = file.read(&mut piece)?;
-                        piece.truncate(read);
-                        Ok((file, piece))
-                    }));
-                }
+                State::Idle(source) => match this.begin(source) {
+                    Ok(state) => this.state = state,
+                    Err(piece) => break Ok(piece),
+                },
                 State::Reading(mut reading) => match Pin::new(&mut reading).poll(cx) {
                     Poll::Pending => {
                         this.state = State::Reading(reading);
@@ -203,17 +369,49 @@ impl http_body::Body for FileBody {
                     }
                     Poll::Ready(read) => {
                         let (file, piece) = read??;
-                        if piece.is_empty() {
-                            // It was cut short while it was sent, and the client was told another length.
-                            return Poll::Ready(Some(Err("the file ended early".into())));
-                        }
-                        this.left = this.left.saturating_sub(piece.len() as u64);
-                        this.state = State::Idle(file, None);
-                        return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
+                        this.state = State::Idle(Source::Disk(file));
+                        break this.sent(piece.into());
                     }
                 },
+                #[cfg(feature = "storage")]
+                State::Opening(source, mut opening) => match opening.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        this.state = State::Opening(source, opening);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(body)) => this.state = State::Streaming(source, body),
+                    Poll::Ready(Err(error)) => {
+                        tracing::error!("a stored file could not be sent: {error}");
+                        break Err("a stored file could not be sent".into());
+                    }
+                },
+                #[cfg(feature = "storage")]
+                State::Streaming(source, mut body) => match Pin::new(&mut body).poll_frame(cx) {
+                    Poll::Pending => {
+                        this.state = State::Streaming(source, body);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(Err(error))) => break Err(error),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        this.state = State::Streaming(source, body);
+                        let Some(piece) = frame.into_data().ok().filter(|piece| !piece.is_empty()) else {
+                            continue;
+                        };
+                        break this.sent(piece);
+                    }
+                    Poll::Ready(None) if this.stretches.front().is_some_and(|part| part.count == 0) => {
+                        this.state = State::Idle(source);
+                    }
+                    Poll::Ready(None) => break Err("a stored file ended early".into()),
+                },
             }
+        };
+        if let Ok(piece) = &piece {
+            this.left = this.left.saturating_sub(piece.len() as u64);
+        } else {
+            this.state = State::Done;
         }
+        Poll::Ready(Some(piece.map(Frame::data)))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -278,26 +476,24 @@ pub fn secure_filename(name: &str) -> String {
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// `attachment; filename="a.pdf"`, with the form of RFC 5987 for names beyond ASCII.
+/// `attachment; filename="a.pdf"`, with the form of RFC 8187 beside it for names that browsers read in different ways (RFC 6266,
+/// appendix D): beyond ASCII, with a quote or what looks like an escape.
 fn disposition(kind: &str, name: &str) -> Option<HeaderValue> {
-    let name: String = name
-        .chars()
-        .map(|c| {
-            if matches!(c, '/' | '\\') || c.is_control() {
-                '_'
-            } else {
-                c
-            }
-        })
-        .collect();
-    let text = match name.is_ascii() {
-        true => format!("{kind}; filename=\"{}\"", name.replace('"', "\\\"")),
+    // Controls have no place in a name, and those that change the direction of writing make `exe.txt` of `txt.exe`.
+    let hides = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let replaced = |c: char| if matches!(c, '/' | '\\') || hides(c) { '_' } else { c };
+    let name: String = name.chars().map(replaced).collect();
+    if name.is_empty() {
+        return HeaderValue::try_from(kind).ok();
+    }
+    let is_plain = |c: char| c.is_ascii() && !matches!(c, '"' | '%');
+    let text = match name.chars().all(is_plain) {
+        true => format!("{kind}; filename=\"{name}\""),
         false => {
             let encoded = utf8_percent_encode(&name, UNRESERVED);
-            let plain: String = name
-                .chars()
-                .map(|c| if c.is_ascii() && c != '"' { c } else { '_' })
-                .collect();
+            let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
             format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
         }
     };

@@ -68,6 +68,8 @@ mod shield;
 #[cfg(feature = "signing")]
 pub mod signing;
 mod state;
+#[cfg(feature = "storage")]
+mod storage;
 mod stream;
 pub mod test;
 #[cfg(feature = "tower")]
@@ -90,6 +92,8 @@ pub use cookie::{Cookie, SameSite};
 #[cfg(feature = "sessions")]
 pub use csrf::{CsrfError, CsrfToken};
 pub use demijohn_core::check::Finding;
+#[cfg(feature = "storage")]
+pub use demijohn_core::storage::{Storage, Storages};
 pub use demijohn_core::{
     Assemble, Bag, Body, BoxFuture, Error, Extract, Fault, Needs, Operation, Parameter, Part, Place, Rejection, Reply,
     Request, Response, Result, Settings, Site,
@@ -121,6 +125,8 @@ pub use shield::cors::Cors;
 pub use shield::csp::Csp;
 pub use shield::redirect::is_safe_redirect;
 pub use state::State;
+#[cfg(feature = "storage")]
+pub use storage::{FileStorage, Media, StorageExt};
 pub use stream::{Sender, Streamed};
 #[cfg(feature = "tower")]
 pub use tower::Inside;

@@ -3,15 +3,15 @@
 //! [`Form`](crate::Form) takes their texts, [`Files`] their files. A small file stays in memory, a large one goes to a
 //! temporary file as it comes in, which is gone when the request is.
 
-use crate::file::blocking;
+use crate::file::{File, blocking};
 use crate::limits::{UploadLimits, disk_error};
 use crate::multipart::{self, Event, Head, Parser, Refusal};
 use crate::pairs::Pairs;
 use bytes::Bytes;
+use demijohn_core::faults::FileFaults;
 use demijohn_core::{Body, Error, Extract, Operation, Rejection, Request, Result};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use std::fs::OpenOptions;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +84,7 @@ pub struct Upload {
     content_type: String,
     length: u64,
     content: Content,
+    faults: FileFaults,
 }
 
 #[derive(Debug)]
@@ -141,6 +142,17 @@ impl Upload {
         }
     }
 
+    /// Its content, to be kept: see `Media::save`. A large one is read piece by piece as it is asked for, and only while the request lasts.
+    ///
+    /// # Errors
+    /// 500 when a temporary file cannot be opened.
+    pub async fn content(&self) -> Result<Body> {
+        match &self.content {
+            Content::Memory(bytes) => Ok(bytes.clone().into()),
+            Content::Spooled(file) => Ok(File::open(file.path()).await?.into_body(0..u64::MAX)),
+        }
+    }
+
     /// Its content piece by piece.
     ///
     /// # Errors
@@ -155,34 +167,41 @@ impl Upload {
         }))
     }
 
-    /// Writes it to a file that must not be there yet and that only this user can read.
+    /// Writes it to a file that must not be there yet and that only this user can read. It is there whole or not at all. See `Media` for
+    /// places with names that nobody has to think of.
     ///
     /// # Errors
-    /// 500 when the file is there already or cannot be written; what was begun is taken away again.
+    /// 507 when the disk is full, 503 when it cannot be written, 500 when the file is there already.
     pub async fn save(&self, path: impl Into<PathBuf>) -> Result<()> {
         let path = path.into();
         let memory = match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone()),
             Content::Spooled(file) => Err(file.path().to_owned()),
         };
+        let faults = self.faults.clone();
         blocking(move || -> Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut target = options.open(&path)?;
-            let written = match memory {
-                Ok(bytes) => target.write_all(&bytes),
+            faults.step().map_err(disk_error)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let mut draft =
+                NamedTempFile::with_prefix_in(".save-", folder.unwrap_or(Path::new("."))).map_err(disk_error)?;
+            faults.step().map_err(disk_error)?;
+            match memory {
+                Ok(bytes) => draft.write_all(&bytes),
                 Err(spooled) => std::fs::File::open(spooled)
-                    .and_then(|mut file| std::io::copy(&mut file, &mut target))
+                    .and_then(|mut file| std::io::copy(&mut file, &mut draft))
                     .map(drop),
-            };
-            if let Err(error) = written {
-                drop(target);
-                let _ = std::fs::remove_file(&path);
-                return Err(error.into());
             }
-            Ok(())
+            .map_err(disk_error)?;
+            faults.step().map_err(disk_error)?;
+            draft.as_file().sync_all().map_err(disk_error)?;
+            faults.step().map_err(disk_error)?;
+            match draft.persist_noclobber(&path) {
+                Ok(_) => Ok(()),
+                Err(failed) if failed.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    Err(Error::internal(format!("{} is there already", path.display())))
+                }
+                Err(failed) => Err(disk_error(failed.error)),
+            }
         })
         .await?
     }
@@ -279,10 +298,11 @@ async fn read(request: &mut Request) -> Result<Parsed> {
         left: max_bytes,
         body,
     };
-    parse(form, &limits).await
+    let faults = request.site().get::<FileFaults>().cloned().unwrap_or_default();
+    parse(form, &limits, &faults).await
 }
 
-async fn parse(mut form: Incoming, limits: &UploadLimits) -> Result<Parsed> {
+async fn parse(mut form: Incoming, limits: &UploadLimits, faults: &FileFaults) -> Result<Parsed> {
     let mut parsed = Parsed::default();
     let (mut texts, mut files, mut text_bytes) = (0, 0, 0);
     while let Some(head) = form.next_part().await? {
@@ -315,13 +335,13 @@ async fn parse(mut form: Incoming, limits: &UploadLimits) -> Result<Parsed> {
         }
         let mut spool = Spool::default();
         while let Some(chunk) = form.next_chunk().await? {
-            spool = spool.write(chunk, limits).await?;
+            spool = spool.write(chunk, limits, faults).await?;
         }
         // A field that was left empty has no name; names of folders are none for files.
         let Some(file_name) = base_name(&file_name) else {
             continue;
         };
-        let (content, length) = spool.finish().await?;
+        let (content, length) = spool.finish(faults).await?;
         parsed.files.push(Upload {
             name,
             file_name,
@@ -330,6 +350,7 @@ async fn parse(mut form: Incoming, limits: &UploadLimits) -> Result<Parsed> {
                 .unwrap_or_else(|| "application/octet-stream".to_owned()),
             length,
             content,
+            faults: faults.clone(),
         });
     }
     Ok(parsed)
@@ -374,7 +395,7 @@ struct Spool {
 const WRITE_BYTES: usize = 256 << 10;
 
 impl Spool {
-    async fn write(mut self, chunk: Bytes, limits: &UploadLimits) -> Result<Spool> {
+    async fn write(mut self, chunk: Bytes, limits: &UploadLimits, faults: &FileFaults) -> Result<Spool> {
         self.length += chunk.len() as u64;
         self.memory.extend_from_slice(&chunk);
         let limit = if self.file.is_some() {
@@ -383,18 +404,21 @@ impl Spool {
             limits.memory_bytes
         };
         match self.memory.len() > limit {
-            true => self.flush(limits.temp_dir.clone()).await,
+            true => self.flush(limits.temp_dir.clone(), faults).await,
             false => Ok(self),
         }
     }
 
-    async fn flush(mut self, temp_dir: Option<PathBuf>) -> Result<Spool> {
+    async fn flush(mut self, temp_dir: Option<PathBuf>, faults: &FileFaults) -> Result<Spool> {
+        let faults = faults.clone();
         blocking(move || {
+            faults.step().map_err(disk_error)?;
             let mut file = match (self.file.take(), temp_dir) {
                 (Some(file), _) => file,
                 (None, Some(folder)) => NamedTempFile::new_in(folder).map_err(disk_error)?,
                 (None, None) => NamedTempFile::new().map_err(disk_error)?,
             };
+            faults.step().map_err(disk_error)?;
             file.write_all(&self.memory).map_err(disk_error)?;
             self.memory.clear();
             self.file = Some(file);
@@ -403,16 +427,16 @@ impl Spool {
         .await?
     }
 
-    async fn finish(self) -> Result<(Content, u64)> {
+    async fn finish(self, faults: &FileFaults) -> Result<(Content, u64)> {
         let length = self.length;
         if self.file.is_none() {
             return Ok((Content::Memory(self.memory.into()), length));
         }
-        let spool = self.flush(None).await?;
+        let spool = self.flush(None, faults).await?;
         let Some(mut file) = spool.file else {
             return Err(Error::internal("a temporary file was lost"));
         };
-        file.rewind()?;
+        file.rewind().map_err(disk_error)?;
         Ok((Content::Spooled(file), length))
     }
 }

@@ -29,6 +29,9 @@ pub use demijohn_web::Axum;
 #[cfg(feature = "multipart")]
 pub use demijohn_web::{Files, Upload};
 
+#[cfg(feature = "storage")]
+pub use demijohn_web::{FileStorage, Media, Storage, StorageExt};
+
 #[cfg(feature = "websocket")]
 pub use demijohn_web::{WebSocket, WebSocketUpgrade};
 

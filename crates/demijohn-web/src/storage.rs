@@ -1,0 +1,10 @@
+//! Storages of a site: the file system as one, uploads into it, and their way back to browsers.
+//!
+//! `.media("uploads")` is all that most sites need: handlers take [`Media`], and what they save is served below `MEDIA_URL`.
+
+mod disk;
+mod media;
+
+pub use disk::FileStorage;
+pub(crate) use media::install;
+pub use media::{Media, StorageExt};
