@@ -1,0 +1,12 @@
+//! The site.
+
+use demijohn::prelude::*;
+
+pub mod home;
+
+/// The site, put together. Blueprints are mounted here; `demijohn add NAME` makes one.
+pub fn app() -> App {
+    App::new()
+        .mount("/", home::blueprint())
+        .mount("/admin", admin())
+}
