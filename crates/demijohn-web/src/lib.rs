@@ -42,6 +42,9 @@ pub mod events;
 mod fields;
 mod file;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod header;
 mod hook;
