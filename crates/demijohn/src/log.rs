@@ -5,7 +5,7 @@
 
 use demijohn_core::Settings;
 use demijohn_core::command::Console;
-use demijohn_core::settings::Key;
+use demijohn_core::settings::{Key, Origin};
 use serde_core::{Deserialize, Deserializer, de};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(crate) const LOG: Key<String> = Key::new(
     "LOG",
     "info",
-    "what is logged: a level, or levels by target as in `warn,demijohn::request=info,my_site=debug`; RUST_LOG wins over it",
+    "what is logged: a level, or levels by target as in `warn,demijohn::request=info,my_site=debug`; RUST_LOG wins over it; unless it is set, a site in development logs its own crate at `debug`",
 );
 
 /// How it is written.
@@ -68,11 +68,10 @@ impl Log {
 }
 
 /// Sets the log up, unless the program did so before.
-pub(crate) fn start(settings: &Settings, console: &Console) -> Log {
+pub(crate) fn start(settings: &Settings, console: &Console, program: &str) -> Log {
     std::panic::set_hook(Box::new(panicked));
     let rust_log = settings.get::<String>("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let by_setting = || settings.value(&LOG).unwrap_or_default();
-    let text = rust_log.unwrap_or_else(by_setting);
+    let text = rust_log.unwrap_or_else(|| by_setting(settings, program));
     let targets: Targets = text.parse().unwrap_or_else(|error| {
         console.error(&format!(
             "`{text}` does not say what to log: {error}; write a level or levels by target, such as `info` or `warn,my_site=debug`"
@@ -95,6 +94,19 @@ pub(crate) fn start(settings: &Settings, console: &Console) -> Log {
     match tracing_subscriber::registry().with(targets).with(layer).try_init() {
         Ok(()) => Log(Some(lines)),
         Err(_) => Log(None),
+    }
+}
+
+/// The setting; in development a site tells more of itself, unless somebody said otherwise.
+fn by_setting(settings: &Settings, program: &str) -> String {
+    let text = settings.value(&LOG).unwrap_or_default();
+    let is_default = settings
+        .origin(LOG.name())
+        .is_none_or(|origin| *origin == Origin::Default);
+    match is_default && settings.debug() {
+        // Its library has the program's name, as a rule, and tells what it does under that.
+        true => format!("{text},{}=debug", program.replace('-', "_")),
+        false => text,
     }
 }
 

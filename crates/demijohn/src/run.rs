@@ -43,7 +43,7 @@ impl App {
         let settings = self.site_mut().settings_mut();
         settings.load(sources.clone());
         let settings = settings.clone();
-        let log = log::start(&settings, &console);
+        let log = log::start(&settings, &console, &name);
         let code = match self.build(sources) {
             Ok(ready) => {
                 // Warnings would disturb what other commands print; `check` tells them.

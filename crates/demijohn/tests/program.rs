@@ -18,6 +18,14 @@ fn site() -> App {
             writeln!(call.out(), "said")?;
             Ok(())
         })
+        .command(Command::new("mumble").about("Says it at all levels"), async |_| {
+            // As handlers of a site whose program is `my-site` would.
+            tracing::debug!(target: "my_site::shop", "a detail of the site");
+            tracing::debug!(target: "other", "a detail of a crate");
+            tracing::info!(target: "my_site", "a step");
+            tracing::warn!(target: "my_site", "a warning");
+            Ok(())
+        })
         .command(Command::new("flood").about("Writes for ever"), async |call| {
             loop {
                 writeln!(call.out(), "more")?;
@@ -29,8 +37,26 @@ fn site() -> App {
 #[test]
 fn child() {
     if let Ok(line) = std::env::var(LINE) {
+        if std::env::var_os("DEMIJOHN_TEST_OWN_LOG").is_some() {
+            let own = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+            own.with_writer(|| Marked).init();
+        }
         let code = site().run_from(line.split_whitespace());
         std::process::exit(i32::from(code != ExitCode::SUCCESS) * if code == ExitCode::from(2) { 2 } else { 1 });
+    }
+}
+
+/// Standard error with a mark before what is written.
+struct Marked;
+
+impl Write for Marked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        eprint!("OWN {}", String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -83,6 +109,44 @@ fn a_log_that_cannot_be_understood_is_told() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(stderr.contains("`demijohn=loud` does not say what to log"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_site_logs_warnings_by_itself_and_details_in_development() {
+    demijohn_covers::covers!("flask.logging");
+    use std::os::unix::process::CommandExt;
+    let log = |variables: &[(&str, &str)]| {
+        let mut process = process("mumble");
+        process.arg0("my-site").env_remove("RUST_LOG").env_remove("LOG");
+        let output = process.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let heard = |text: &str| {
+        let said = ["a detail of the site", "a detail of a crate", "a step", "a warning"];
+        said.map(|said| text.contains(said))
+    };
+    // Nothing is set up: the warning is heard, in development the details of the site too.
+    assert_eq!(heard(&log(&[("DEBUG", "false")])), [false, false, true, true]);
+    assert_eq!(heard(&log(&[("DEBUG", "true")])), [true, false, true, true]);
+    // What somebody sets is kept, in development too.
+    assert_eq!(
+        heard(&log(&[("DEBUG", "true"), ("LOG", "warn")])),
+        [false, false, false, true]
+    );
+    assert_eq!(
+        heard(&log(&[("DEBUG", "true"), ("LOG", "error,other=debug")])),
+        [false, true, false, false]
+    );
+    assert_eq!(
+        heard(&log(&[("DEBUG", "true"), ("LOG", "debug"), ("RUST_LOG", "warn")])),
+        [false, false, false, true]
+    );
+    // A log that the program set up before it ran is the only one.
+    let own = log(&[("DEBUG", "true"), ("DEMIJOHN_TEST_OWN_LOG", "1")]);
+    assert_eq!(heard(&own), [false, false, false, true]);
+    assert!(own.contains("OWN "), "{own}");
 }
 
 #[cfg(unix)]
