@@ -24,7 +24,7 @@ const USAGE: &str = "\
 cargo xtask test [-- FILTER..]    every test, doc test and cargo-deny; makes a fresh machine ready first
 cargo xtask parity [--check]      docs/parity.md from the last full test run (--check: only compare)
 cargo xtask bench [FLAGS]          us and the peers in one run, into docs/benchmarks.md
-    --only json|db|memory|build    one section; the others of the page stay
+    --only json|db|memory|sockets|build  one section; the others of the page stay
     --rounds N                     rotations (15)
     --quick                        a look: 3 rotations, one build each
 cargo xtask features              check the facade with no feature, each alone, and all

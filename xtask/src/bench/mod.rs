@@ -8,6 +8,7 @@ mod figures;
 mod machine;
 mod page;
 mod server;
+mod sockets;
 mod subjects;
 mod wrk;
 
@@ -80,17 +81,19 @@ enum Section {
     Json,
     Db,
     Memory,
+    Sockets,
     Build,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Json, Self::Db, Self::Memory, Self::Build];
+    const ALL: [Self; 5] = [Self::Json, Self::Db, Self::Memory, Self::Sockets, Self::Build];
 
     fn word(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Db => "db",
             Self::Memory => "memory",
+            Self::Sockets => "sockets",
             Self::Build => "build",
         }
     }
@@ -101,6 +104,7 @@ impl Section {
             Self::Json => "JSON and plaintext",
             Self::Db => "SQLite",
             Self::Memory => "Memory and start",
+            Self::Sockets => "Idle sockets",
             Self::Build => "Builds",
         }
     }
@@ -134,7 +138,7 @@ impl Flags {
                 "--only" => {
                     let word = arguments.next().map(String::as_str).unwrap_or_default();
                     let section = Section::ALL.into_iter().find(|section| section.word() == word);
-                    flags.sections = vec![section.ok_or("--only takes json, db, memory or build")?];
+                    flags.sections = vec![section.ok_or("--only takes json, db, memory, sockets or build")?];
                 }
                 other => return Err(format!("cargo xtask bench has no flag `{other}`").into()),
             }
@@ -178,6 +182,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
                 under_load(&bench, &subjects, &mut left_out)?
             }
             Section::Memory => memory(&bench, wrk.is_ok(), &mut left_out),
+            Section::Sockets => sockets::section(&bench, &mut left_out),
             Section::Build => builds::section(&bench, &mut left_out),
         };
         let head = format!("Measured {} with `{}`.\n\n", today(), command(section, &bench));
@@ -394,7 +399,7 @@ mod tests {
         let fault = |text| parse(text).err().map(|error| error.to_string());
         assert_eq!(
             fault("--only speed").as_deref(),
-            Some("--only takes json, db, memory or build")
+            Some("--only takes json, db, memory, sockets or build")
         );
         assert_eq!(
             fault("--fast").as_deref(),

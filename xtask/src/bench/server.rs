@@ -32,7 +32,7 @@ pub(crate) struct Path {
 pub(crate) struct Server {
     pub(crate) subject: Subject,
     pub(crate) group: Group,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     output: std::fs::File,
     /// From the start of the process to its first right answer.
     pub(crate) first_answer: Duration,

@@ -80,6 +80,12 @@ pub(crate) fn footprints(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> 
     subjects
 }
 
+/// Ours with connections that stay open.
+pub(crate) fn live(bench: &Bench) -> Result<Subject> {
+    let file = ours(bench, "live")?;
+    Ok(logging(served(bench, "live", file, vec![GREETING]), "warn"))
+}
+
 fn http_peers(bench: &Bench, mimalloc: bool, left_out: &mut LeftOut) -> Vec<Subject> {
     match peers(bench, "http", &["peer-hyper", "peer-axum", "peer-actix"], mimalloc) {
         Ok(folder) => [
