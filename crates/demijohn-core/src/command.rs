@@ -40,12 +40,14 @@
 mod builtin;
 mod call;
 mod console;
+mod folder;
 mod line;
 mod runner;
 
 pub use call::Call;
 pub use clap::{Arg, ArgAction, ArgGroup, ArgMatches, builder, value_parser};
 pub use console::{Console, Output, Style};
+pub use folder::TemporaryFolder;
 pub use line::{Parsed, Usage};
 pub use runner::{Outcome, Runner, call_command};
 

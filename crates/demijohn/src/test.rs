@@ -18,7 +18,15 @@
 //! assert!(outcome.stdout.starts_with("GET"));
 //! # });
 //! ```
+//!
+//! With `DATABASE_URL=sqlite::memory:` each site has an empty database of its own. [`TestData`] gives each test a copy of one
+//! that is filled.
 
-pub use demijohn_core::command::{Outcome, Runner, call_command};
+#[cfg(feature = "sqlite")]
+mod data;
+
+#[cfg(feature = "sqlite")]
+pub use data::{TestData, TestSite};
+pub use demijohn_core::command::{Outcome, Runner, TemporaryFolder, call_command};
 pub use demijohn_core::settings::Sources;
 pub use demijohn_web::test::*;

@@ -4,8 +4,10 @@
 
 use demijohn::check::Finding;
 use demijohn::prelude::*;
-use demijohn::test::{Sources, block_on, call_command};
+use demijohn::test::{Sources, TestData, block_on, call_command};
+use demijohn_covers::covers;
 use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// All findings of a site that was built.
 fn findings(app: App) -> Vec<Finding> {
@@ -128,7 +130,7 @@ fn names_that_clash_are_found_with_the_place_and_the_mend() {
     assert_found(&found, "fields.E340", "Owner.things (", "belongs to");
 }
 
-#[model(app = "shop", ordering = "name")]
+#[model(app = "shop", ordering = "id")]
 #[derive(Clone, Debug)]
 pub struct Item {
     pub id: i64,
@@ -173,11 +175,11 @@ fn app() -> App {
 #[test]
 fn commands_find_the_tables_unless_they_do_without() {
     block_on(async {
-        let starts = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let starts = std::sync::Arc::new(AtomicU32::new(0));
         let counted = starts.clone();
         let ready = app()
             .on_start(move |_| {
-                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                counted.fetch_add(1, Ordering::SeqCst);
                 async { Ok(()) }
             })
             .build(Sources::none().var("DATABASE_URL", "sqlite::memory:"))
@@ -194,11 +196,7 @@ fn commands_find_the_tables_unless_they_do_without() {
         ready.test_client().post("/add/Pen").await.assert_redirects("/");
         let count = call_command(ready.program(), ["count"]).await;
         assert_eq!(count.stdout, "1 items\n");
-        assert_eq!(
-            starts.load(std::sync::atomic::Ordering::SeqCst),
-            1,
-            "one site starts once"
-        );
+        assert_eq!(starts.load(Ordering::SeqCst), 1, "one site starts once");
     });
 }
 
@@ -218,4 +216,87 @@ fn a_start_that_fails_fails_the_command_and_is_tried_again() {
         }
         assert_eq!(call_command(ready.program(), ["check"]).await.code, 0);
     });
+}
+
+static STOCKED: TestData = TestData::new(app, |db| {
+    Box::pin(async move {
+        FILLED.fetch_add(1, Ordering::SeqCst);
+        for name in ["Pen", "Ink"] {
+            new!(Item { name }).save(&db).await?;
+        }
+        Ok(())
+    })
+});
+static FILLED: AtomicU32 = AtomicU32::new(0);
+
+#[test]
+fn what_one_test_changes_no_other_sees_and_the_shared_data_are_made_once() {
+    covers!("platform.test.testcase");
+    block_on(async {
+        let first = STOCKED.site();
+        first.get("/").await.assert_contains("Pen, Ink");
+        first.post("/add/Paper").await.assert_redirects("/");
+        Item::objects()
+            .filter(|i| i.name.eq("Pen"))
+            .delete(first.db())
+            .await
+            .unwrap();
+        first.get("/").await.assert_contains("Ink, Paper");
+        // A copy that is made later, and one while the first is still there.
+        let second = STOCKED.site();
+        second
+            .get("/")
+            .await
+            .assert_contains("Pen, Ink")
+            .assert_not_contains("Paper");
+        drop(first);
+        let third = STOCKED.site();
+        third
+            .get("/")
+            .await
+            .assert_contains("Pen, Ink")
+            .assert_not_contains("Paper");
+        let count = call_command(third.ready().program(), ["count"]).await;
+        assert_eq!(count.stdout, "2 items\n");
+    });
+    assert_eq!(FILLED.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn tests_that_run_at_the_same_time_have_a_database_each() {
+    covers!("platform.test.parallel");
+    // All are in the middle of it before one goes on.
+    let middle = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let middle = &middle;
+            scope.spawn(move || {
+                block_on(async {
+                    let site = STOCKED.site();
+                    site.post(&format!("/add/by-{worker}")).await.assert_redirects("/");
+                    middle.wait();
+                    assert_eq!(site.get("/").await.text(), format!("Pen, Ink, by-{worker}"));
+                    Item::objects().delete(site.db()).await.unwrap();
+                    middle.wait();
+                    assert_eq!(site.get("/").await.text(), "");
+                    // The same keys again: nobody waits for another's.
+                    new!(Item { name: "last" }).save(site.db()).await.unwrap();
+                    assert_eq!(Item::objects().count(site.db()).await.unwrap(), 1);
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn nothing_of_a_copy_is_left_behind() {
+    let path = block_on(async {
+        let site = STOCKED.site();
+        let url: String = site.ready().settings().get("DATABASE_URL").unwrap();
+        let path = std::path::PathBuf::from(url.strip_prefix("sqlite://").unwrap());
+        site.post("/add/Paper").await.assert_redirects("/");
+        assert!(path.is_file());
+        path
+    });
+    assert!(!path.parent().unwrap().exists());
 }

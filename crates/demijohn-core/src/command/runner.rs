@@ -1,11 +1,10 @@
 //! Runs commands without a process, for tests and for other commands.
 
-use super::{Console, Program};
+use super::{Console, Program, TemporaryFolder};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a command did.
@@ -23,7 +22,7 @@ pub struct Outcome {
 impl Outcome {
     /// The folder of [`Runner::isolated`]; gone when this is dropped.
     pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_ref().map(|folder| folder.0.as_path())
+        self.folder.as_ref().map(TemporaryFolder::path)
     }
 }
 
@@ -97,7 +96,10 @@ impl<'p> Runner<'p> {
                 };
             }
         };
-        let place = folder.as_ref().map(|folder| folder.0.clone()).unwrap_or_default();
+        let place = folder
+            .as_ref()
+            .map(|folder| folder.path().to_owned())
+            .unwrap_or_default();
         let console = Console::captured(out.clone(), err.clone(), self.input, self.variables, place, self.color);
         let code = self.program.call(self.args, Arc::new(console)).await;
         Outcome {
@@ -135,30 +137,5 @@ impl Write for Capture {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct TemporaryFolder(PathBuf);
-
-impl TemporaryFolder {
-    fn make() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        loop {
-            let n = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("demijohn-{}-{n}", std::process::id()));
-            match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(TemporaryFolder(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's own sweep.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
