@@ -3,6 +3,7 @@
 use crate::db::Db;
 use crate::model::Model;
 use crate::queryset::QuerySet;
+use demijohn_core::check::nearest;
 use demijohn_core::settings::Key;
 use demijohn_core::site::{Assemble, Part, Phase, Site};
 use demijohn_core::{BoxFuture, Extract, Needs, Rejection, Request};
@@ -44,6 +45,8 @@ impl Part for Models {
 #[derive(Default)]
 pub struct ModelRegistry {
     models: Vec<(String, &'static ModelMeta)>,
+    /// Nobody registers any more.
+    complete: bool,
 }
 
 impl ModelRegistry {
@@ -51,6 +54,33 @@ impl ModelRegistry {
         if !self.models.iter().any(|(_, known)| known.is(meta)) {
             self.models.push((blueprint.to_owned(), meta));
         }
+    }
+
+    /// The model `Article` that the blueprint `blog` registered, by `"blog.Article"`; by `"Article"` one of the site itself.
+    ///
+    /// For names that come as text: in commands, in exported data. Capitals of the model's name do not matter.
+    ///
+    /// # Errors
+    /// When there is none, with the nearest name; and while the site is being put together, when nobody can know all models yet.
+    pub fn find(&self, label: &str) -> demijohn_model::Result<&'static ModelMeta> {
+        if !self.complete {
+            return Err(demijohn_model::Error::usage(format!(
+                "`{label}` was looked up before all models were registered: do it when the site is built, in a handler, a command, or a build step"
+            )));
+        }
+        let (blueprint, name) = label.rsplit_once('.').unwrap_or(("", label));
+        let mut models = self.iter();
+        if let Some((_, meta)) = models.find(|(b, meta)| *b == blueprint && meta.name.eq_ignore_ascii_case(name)) {
+            return Ok(meta);
+        }
+        let labels: Vec<String> = self.iter().map(|(b, meta)| format!("{b}.{}", meta.name)).collect();
+        let labels = labels.iter().map(|label| label.trim_start_matches('.'));
+        let near = nearest(label, labels)
+            .map(|near| format!("; did you mean `{near}`?"))
+            .unwrap_or_default();
+        Err(demijohn_model::Error::usage(format!(
+            "no model `{label}` is registered{near}"
+        )))
     }
 
     /// The models, each with the blueprint that registered it first.
@@ -79,6 +109,9 @@ impl Part for Loader {
         site.settings_mut().declare(&DATABASE_URL);
         site.on_start(|bag| async move { Loader::create_tables(&bag).await });
         site.on_build(Phase::Provide, |site| {
+            if let Some(registry) = site.bag_mut().get_mut::<ModelRegistry>() {
+                registry.complete = true;
+            }
             let mut url: String = site.settings().value(&DATABASE_URL)?;
             if url.is_empty() {
                 if site.bag().get::<ModelRegistry>().is_none() {

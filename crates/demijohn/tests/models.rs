@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
 
 use demijohn::check::Finding;
+use demijohn::orm::ModelRegistry;
 use demijohn::prelude::*;
 use demijohn::test::{Sources, TestData, block_on, call_command};
 use demijohn_covers::covers;
@@ -299,4 +300,73 @@ fn nothing_of_a_copy_is_left_behind() {
         path
     });
     assert!(!path.parent().unwrap().exists());
+}
+
+/// Looks a model up while the site is put together, and once all parts are in.
+struct Early(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl demijohn::Part for Early {
+    fn install(self: Box<Self>, site: &mut demijohn::Site) {
+        let found = |site: &mut demijohn::Site| match site.entry::<ModelRegistry>().find("shop.Item") {
+            Ok(meta) => meta.table.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.0.lock().unwrap().push(found(site));
+        site.on_build(demijohn::Phase::Derive, move |site| {
+            self.0.lock().unwrap().push(found(site));
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn blueprints_keep_their_order_have_names_of_their_own_and_their_models_are_found_by_them() {
+    covers!("platform.apps.registry");
+    let blueprint = |name: &'static str| Blueprint::new(name).route("/who", get(move || async move { name }));
+    let shop = || blueprint("shop").models(models![Item]);
+    let memory = || Sources::none().var("DATABASE_URL", "sqlite::memory:");
+    let build = |app: App| app.build(memory()).unwrap_or_else(|findings| panic!("{findings:#?}"));
+
+    // The one that is mounted first answers first.
+    for (first, second, who) in [(shop(), blueprint("blog"), "shop"), (blueprint("blog"), shop(), "blog")] {
+        let ready = build(App::new().mount("/", first).mount("/", second));
+        block_on(async { assert_eq!(ready.test_client().get("/who").await.text(), who) });
+    }
+
+    let twice = App::new()
+        .mount("/a", shop())
+        .mount("/b", blueprint("shop"))
+        .build(memory());
+    let findings = twice.err().unwrap();
+    let twice = findings.iter().find(|f| f.id == "web.E004").unwrap();
+    assert!(
+        twice.message.contains("`shop`") && twice.hint.contains(".named("),
+        "{twice}"
+    );
+
+    let early = std::sync::Arc::default();
+    let ready = build(
+        App::new()
+            .with(Early(std::sync::Arc::clone(&early)))
+            .mount("/shop", shop())
+            .models(models![clashes::Unregistered]),
+    );
+    let registry = ready.site().get::<ModelRegistry>().unwrap();
+    assert_eq!(registry.find("shop.Item").unwrap().table, "shop_item");
+    assert_eq!(registry.find("shop.item").unwrap().name, "Item");
+    assert_eq!(registry.find("Unregistered").unwrap().name, "Unregistered");
+    let unknown = |label: &str| registry.find(label).err().unwrap().to_string();
+    assert!(
+        unknown("shop.Itme").contains("did you mean `shop.Item`?"),
+        "{}",
+        unknown("shop.Itme")
+    );
+    assert!(
+        unknown("blog.Item").contains("no model `blog.Item`"),
+        "{}",
+        unknown("blog.Item")
+    );
+    let early = early.lock().unwrap();
+    assert!(early[0].contains("before all models were registered"), "{early:?}");
+    assert_eq!(early[1], "shop_item");
 }
