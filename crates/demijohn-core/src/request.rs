@@ -139,19 +139,7 @@ impl Request {
 
     /// All cookies, as sent.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let lines = self.head.headers.get_all(http::header::COOKIE).iter();
-        lines
-            .filter_map(|line: &HeaderValue| line.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| {
-                let (name, value) = pair.split_once('=')?;
-                let value = value.trim();
-                let value = value
-                    .strip_prefix('"')
-                    .and_then(|v| v.strip_suffix('"'))
-                    .unwrap_or(value);
-                Some((name.trim(), value))
-            })
+        cookie_pairs(self.head.headers.get_all(http::header::COOKIE))
     }
 
     /// Method, target, version and headers together.
@@ -451,6 +439,24 @@ pub fn broken_body(error: BoxError) -> Error {
         false => Error::bad_request("the body ended before it was complete"),
     }
     .with_source(error)
+}
+
+/// The cookies of headers `Cookie`, as sent; see [`Request::cookies`].
+#[doc(hidden)]
+pub fn cookie_pairs<'v>(lines: impl IntoIterator<Item = &'v HeaderValue>) -> impl Iterator<Item = (&'v str, &'v str)> {
+    lines
+        .into_iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            let value = value.trim();
+            let value = value
+                .strip_prefix('"')
+                .and_then(|v| v.strip_suffix('"'))
+                .unwrap_or(value);
+            Some((name.trim(), value))
+        })
 }
 
 /// Reads a body into memory, `limit` bytes at most.

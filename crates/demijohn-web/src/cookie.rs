@@ -66,6 +66,22 @@ impl Cookie {
         }
     }
 
+    /// A cookie whose value comes back as it was set, or not at all: signed by `SECRET_KEY`, with the time and its own name. Read it by
+    /// [`signing::signed_cookie`](crate::signing::signed_cookie). Its visitor can read it.
+    ///
+    /// # Errors
+    /// 500 when JSON cannot hold the value, and in production without a key.
+    #[cfg(feature = "signing")]
+    pub fn signed<T: serde_core::Serialize + ?Sized>(
+        request: &demijohn_core::Request,
+        name: impl Into<String>,
+        value: &T,
+    ) -> Result<Self> {
+        let name = name.into();
+        let value = crate::signing::cookie_signer(request, &name)?.dump_timed(value)?;
+        Ok(Cookie::new(name, value))
+    }
+
     /// What makes a browser forget a cookie; path, domain and same-site must be those that it was set with.
     pub fn deleted(name: impl Into<String>) -> Self {
         Cookie {

@@ -14,7 +14,6 @@ use crate::session::Visit;
 use crate::session::support::{LateSigner, cookie_name, said, same_site};
 use crate::session::{self, cookies::Rule};
 use crate::shield::cors::Allowed;
-use crate::signing::Signer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use demijohn_core::check::Finding;
@@ -118,10 +117,6 @@ impl Rules {
             signer: LateSigner::new(settings, "demijohn.csrf"),
         })
     }
-
-    fn signer(&self) -> Result<&Signer> {
-        self.signer.get()
-    }
 }
 
 /// What `check --deploy` says.
@@ -208,20 +203,21 @@ impl std::error::Error for CsrfError {}
 #[derive(Clone, Copy)]
 pub(crate) struct Waived;
 
+/// Only of these it is known that they write nothing.
+pub(crate) fn may_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
 /// Whether the protection has something to say of a request.
 pub(crate) fn concerns(request: &Request) -> bool {
-    let safe = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
-    );
-    !safe && request.extensions().get::<Waived>().is_none()
+    may_write(request.method()) && request.extensions().get::<Waived>().is_none()
 }
 
 /// Lets a request pass that may write, or says why not.
 ///
 /// # Errors
-/// 403; and what is wrong with a form that has to be read for its token.
-pub(crate) async fn guard(request: &mut Request, cors: Option<&Allowed>) -> Result<()> {
+/// 403; and what is wrong with a form that has to be read for its token. With `explain` the page says why: for developers.
+pub(crate) async fn guard(request: &mut Request, cors: Option<&Allowed>, explain: bool) -> Result<()> {
     match examine(request, cors).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(why)) => {
@@ -230,6 +226,9 @@ pub(crate) async fn guard(request: &mut Request, cors: Option<&Allowed>) -> Resu
                 method = %request.method(), path = ?request.path(), id = %request.id(), peer = ?request.peer(), reason = %why,
                 "CSRF check failed"
             );
+            if explain {
+                return Err(Error::new(StatusCode::FORBIDDEN, format!("CSRF: {why}")).with_source(why));
+            }
             let text =
                 "It could not be made out that you sent this from a page of this site. Reload the page, and try again.";
             Err(Error::new(StatusCode::FORBIDDEN, text).with_source(why))
@@ -398,14 +397,8 @@ impl Secrets {
     /// The secret that came with the request, if it is one of ours and of this session.
     fn sent(&self, visit: &Visit) -> Result<Option<Secret>> {
         let Some(cookie) = &self.cookie else { return Ok(None) };
-        let signer = visit.support.csrf.signer()?;
-        Ok((|| {
-            let (secret, signature) = cookie.split_once('.')?;
-            signer
-                .unsign(&format!("{secret}~{}.{signature}", visit.binding()))
-                .ok()?;
-            BASE64.decode(secret).ok()?.try_into().ok()
-        })())
+        let secret = visit.support.csrf.signer.unseal(cookie, visit.binding())?;
+        Ok(secret.and_then(|secret| BASE64.decode(secret).ok()?.try_into().ok()))
     }
 
     /// A new secret.
@@ -425,7 +418,7 @@ impl Secrets {
     /// A token: the secret under a mask of its own, so that no two are alike (and nothing is learnt from how well they compress).
     fn token(&self, visit: &Visit) -> Result<String> {
         // Without a key nobody could check it.
-        visit.support.csrf.signer()?;
+        visit.support.csrf.signer.get()?;
         let mut state = self.state();
         state.asked = true;
         let secret = match state.secret {
@@ -472,11 +465,9 @@ impl Secrets {
         let Some(secret) = state.secret.filter(|_| moved || state.untold) else {
             return Ok(None);
         };
-        let secret = BASE64.encode(secret);
         let binding = binding.unwrap_or(visit.binding());
-        let signed = visit.support.csrf.signer()?.sign(&format!("{secret}~{binding}"));
-        let signature = signed.rsplit('.').next().unwrap_or_default();
-        Ok(Some(visit.token_cookie(format!("{secret}.{signature}"))))
+        let sealed = visit.support.csrf.signer.seal(&BASE64.encode(secret), binding)?;
+        Ok(Some(visit.token_cookie(sealed)))
     }
 }
 

@@ -254,7 +254,8 @@ impl Engine {
     fn refuse_foreign<'a>(&'a self, request: &'a mut Request, way: &'a Way) -> BoxFuture<'a, Option<Response>> {
         // Boxed, so that reads are not larger for it.
         Box::pin(async move {
-            let error = match caught(csrf::guard(request, way.cors.as_ref())).await {
+            let explain = self.options.debug && debug::may_show(request);
+            let error = match caught(csrf::guard(request, way.cors.as_ref(), explain)).await {
                 Ok(Ok(())) => return None,
                 Ok(Err(error)) => error,
                 Err(panic) => panic_error(panic),

@@ -50,6 +50,8 @@ mod header;
 mod hook;
 mod json;
 mod limits;
+#[cfg(feature = "sessions")]
+mod messages;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod origin;
@@ -111,6 +113,8 @@ pub use hook::{AfterFn, BeforeFn, ErrorFn, Guard, HookAnswer, MiddlewareFn};
 pub use http;
 pub use json::Json;
 pub use limits::UploadLimits;
+#[cfg(feature = "sessions")]
+pub use messages::{Message, MessageLevel, Messages};
 pub use origin::{Origin, TrustedOrigins};
 #[cfg(feature = "template")]
 pub use page::{Page, TemplatesExt, render};

@@ -1,7 +1,7 @@
 //! Pages from templates.
 //!
-//! A handler returns a [`Page`] of a struct that names its template, and the framework renders it. `url_for(..)`, `request` and
-//! `csp_nonce` are there in every template without being handed over: `<script nonce="{{ csp_nonce }}">` is the way to have a script
+//! A handler returns a [`Page`] of a struct that names its template, and the framework renders it. `url_for(..)`, `request`,
+//! `csp_nonce` and, in a site with sessions, `csrf_input()`, `csrf_token()` and `messages` are there in every template without being handed over: `<script nonce="{{ csp_nonce }}">` is the way to have a script
 //! inside of a page.
 //!
 //! ```ignore
@@ -34,6 +34,8 @@ use demijohn_core::request::new_nonce;
 use demijohn_core::site::{Bag, Phase, Site};
 use demijohn_core::{Assemble, Error, Operation, Part, Reply, Request, Response, Result};
 use demijohn_template::minijinja::functions::Function;
+#[cfg(feature = "sessions")]
+use demijohn_template::minijinja::value::{Enumerator, ObjectRepr};
 use demijohn_template::minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Object, Value};
 use demijohn_template::minijinja::{self, ErrorKind};
 use demijohn_template::{Builder, Context, Engine, Fault, Folder, Template};
@@ -98,9 +100,7 @@ pub fn render_text(request: &Request, template: &str, context: impl Context) -> 
         }
         None => engine.render(template, context),
     };
-    if let Some(nonce) = here.leave() {
-        request.adopt_csp_nonce(nonce);
-    }
+    here.leave(request);
     rendered.map_err(|error| {
         // A record of the log is one line, so the excerpt is several.
         for line in error.excerpt().iter().flat_map(|excerpt| excerpt.lines()) {
@@ -212,6 +212,7 @@ fn plan(site: &mut Site) {
         #[cfg(feature = "sessions")]
         {
             builder = builder
+                .global("messages", Value::from_object(MessagesHere))
                 .function("csrf_token", || csrf(|token| Value::from(token.as_str())))
                 .function("csrf_input", || csrf(|token| Value::from_safe_string(token.input())));
         }
@@ -302,7 +303,7 @@ struct Here {
     route: Option<u32>,
     nonce: OnceCell<String>,
     #[cfg(feature = "sessions")]
-    visit: Option<Arc<crate::session::Visit>>,
+    visit: crate::session::LateVisit,
 }
 
 thread_local! {
@@ -324,7 +325,7 @@ impl Here {
                 .map(|nonce| nonce.to_owned().into())
                 .unwrap_or_default(),
             #[cfg(feature = "sessions")]
-            visit: crate::session::Visit::of(request),
+            visit: crate::session::LateVisit::of(request),
         };
         HERE.with_borrow_mut(|stack| stack.push(here));
         Leave
@@ -343,9 +344,15 @@ impl Here {
 }
 
 impl Leave {
-    /// The nonce, if the template asked for it.
-    fn leave(self) -> Option<String> {
-        Here::with(|here| here.nonce.get().cloned())?
+    /// What the template asked for is the request's.
+    fn leave(self, request: &Request) {
+        Here::with(|here| {
+            if let Some(nonce) = here.nonce.get() {
+                request.adopt_csp_nonce(nonce.clone());
+            }
+            #[cfg(feature = "sessions")]
+            here.visit.adopt(request);
+        });
     }
 }
 
@@ -400,10 +407,69 @@ impl Object for CspNonce {
     }
 }
 
+/// `{% for message in messages %}`: who iterates takes them.
+#[cfg(feature = "sessions")]
+#[derive(Debug)]
+struct MessagesHere;
+
+#[cfg(feature = "sessions")]
+impl MessagesHere {
+    fn visit() -> Option<Arc<crate::session::Visit>> {
+        Here::with(|here| here.visit.get(&here.site)).flatten()
+    }
+}
+
+#[cfg(feature = "sessions")]
+impl Object for MessagesHere {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let taken = MessagesHere::visit().map(|visit| visit.messages.take(&visit));
+        let values = taken.unwrap_or_default().into_iter();
+        Enumerator::Values(values.map(|message| Value::from_object(MessageHere(message))).collect())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(MessagesHere::visit().map_or(0, |visit| visit.messages.len(&visit)))
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        self.enumerator_len() != Some(0)
+    }
+}
+
+#[cfg(feature = "sessions")]
+#[derive(Debug)]
+struct MessageHere(crate::Message);
+
+#[cfg(feature = "sessions")]
+impl Object for MessageHere {
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        Some(match key {
+            "message" | "text" => Value::from(self.0.text.as_str()),
+            "level" => Value::from(self.0.level as u8),
+            "level_tag" => Value::from(self.0.level_tag()),
+            "extra_tags" => Value::from(self.0.extra_tags.as_str()),
+            "tags" => Value::from(self.0.tags()),
+            _ => return None,
+        })
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
 /// `{{ csrf_token() }}` for scripts, `{{ csrf_input() }}` for forms.
 #[cfg(feature = "sessions")]
 fn csrf(show: impl FnOnce(&crate::CsrfToken) -> Value) -> std::result::Result<Value, minijinja::Error> {
-    let visit = Here::with(|here| here.visit.clone()).flatten();
+    let visit = Here::with(|here| here.visit.get(&here.site)).flatten();
     let fail = |text: String| minijinja::Error::new(ErrorKind::InvalidOperation, text);
     let visit = visit.ok_or_else(|| {
         fail("a CSRF token is for a page of a site with sessions: turn the feature `sessions` on".to_owned())

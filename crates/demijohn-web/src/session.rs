@@ -19,16 +19,21 @@ pub use support::SessionSupport;
 pub(crate) use support::Support;
 
 use crate::csrf;
+use crate::messages;
+#[cfg(feature = "template")]
+use demijohn_core::Bag;
 pub use demijohn_core::session::{Principal, SessionKey, SessionRecord, SessionStore};
 use demijohn_core::{Error, Extract, Needs, Rejection, Request, Response, Result};
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, COOKIE, HeaderValue};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
+#[cfg(feature = "template")]
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The session of the request: values that stay with the visitor, and who is logged in.
@@ -72,6 +77,47 @@ pub(crate) struct Visit {
     state: Mutex<State>,
     accessed: AtomicBool,
     pub(crate) csrf: csrf::Secrets,
+    pub(crate) messages: messages::Pending,
+}
+
+/// A visit for a template, which has not the request itself at hand: it begins when something of it is asked for.
+#[cfg(feature = "template")]
+pub(crate) struct LateVisit {
+    https: bool,
+    cookies: Vec<HeaderValue>,
+    visit: OnceCell<Arc<Visit>>,
+}
+
+#[cfg(feature = "template")]
+impl LateVisit {
+    pub(crate) fn of(request: &Request) -> Self {
+        let begun = request.visit().get().cloned();
+        LateVisit {
+            https: request.is_secure(),
+            cookies: request.headers().get_all(COOKIE).iter().cloned().collect(),
+            visit: begun
+                .and_then(|visit| visit.downcast().ok())
+                .map_or_else(OnceCell::new, OnceCell::from),
+        }
+    }
+
+    /// The visit; `None` in a site without sessions.
+    pub(crate) fn get(&self, site: &Bag) -> Option<Arc<Visit>> {
+        let support = site.get::<Arc<Support>>()?;
+        let visit = || {
+            let cookies: Vec<&HeaderValue> = self.cookies.iter().collect();
+            Arc::new(Visit::new(support, self.https, &cookies))
+        };
+        Some(Arc::clone(self.visit.get_or_init(visit)))
+    }
+
+    /// Gives the request the visit that began without it.
+    pub(crate) fn adopt(&self, request: &Request) {
+        if let Some(visit) = self.visit.get() {
+            let visit: Arc<Visit> = Arc::clone(visit);
+            let _ = request.visit().set(visit);
+        }
+    }
 }
 
 /// The session as it stands.
@@ -93,6 +139,60 @@ struct State {
     ended: bool,
 }
 
+/// When one session is over, in place of what the settings say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// As the settings say.
+    Usual,
+    /// When the browser is closed, and when it is not used for the usual time.
+    WithBrowser,
+    /// When it was not used for so long.
+    After(Duration),
+    /// Then, however it is used.
+    At(SystemTime),
+}
+
+/// Where it is kept.
+const EXPIRY: &str = "_expiry";
+
+impl Expiry {
+    fn of(data: &Map<String, Value>) -> Expiry {
+        let Some(said) = data.get(EXPIRY) else {
+            return Expiry::Usual;
+        };
+        let at = said.get("at").and_then(Value::as_u64);
+        match (
+            said.as_u64(),
+            at.map(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+        ) {
+            (Some(0), _) => Expiry::WithBrowser,
+            (Some(seconds), _) => Expiry::After(Duration::from_secs(seconds)),
+            (_, Some(Some(at))) => Expiry::At(at),
+            _ => Expiry::Usual,
+        }
+    }
+
+    fn to_json(self) -> Option<Value> {
+        match self {
+            Expiry::Usual => None,
+            Expiry::WithBrowser => Some(0.into()),
+            Expiry::After(age) => Some(age.as_secs().max(1).into()),
+            Expiry::At(at) => {
+                let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                Some(serde_json::json!({ "at": seconds }))
+            }
+        }
+    }
+
+    fn end(self, support: &Support, created_at: SystemTime, now: SystemTime) -> SystemTime {
+        match self {
+            Expiry::Usual | Expiry::WithBrowser => support.end(created_at, now, None),
+            Expiry::After(idle) => support.end(created_at, now, Some(idle)),
+            Expiry::At(at) => at.min(support.last_end(created_at)),
+        }
+    }
+}
+
 /// Where the hash of who logged in is kept. Names that begin like this are the framework's.
 const AUTH_HASH: &str = "_auth_hash";
 
@@ -102,10 +202,13 @@ impl State {
             data: self.data.clone(),
             principal: self.principal.clone(),
             created_at: self.created_at.unwrap_or(now),
-            expire_at: self
-                .expire_at
-                .unwrap_or_else(|| support.expiry(self.created_at.unwrap_or(now), now)),
+            expire_at: self.expire_at.unwrap_or_else(|| self.end(support, now)),
         }
+    }
+
+    /// When it is over if it is not used after now.
+    fn end(&self, support: &Support, now: SystemTime) -> SystemTime {
+        Expiry::of(&self.data).end(support, self.created_at.unwrap_or(now), now)
     }
 
     fn adopt(&mut self, key: SessionKey, record: SessionRecord) {
@@ -131,16 +234,23 @@ impl Visit {
     pub(crate) fn of(request: &Request) -> Option<Arc<Visit>> {
         let support = request.site().get::<Arc<Support>>()?;
         let visit = request.visit().get_or_init(|| {
-            Arc::new(Visit {
-                support: Arc::clone(support),
-                https: request.is_secure(),
-                sent: support.cookie.read(request).map(SessionKey::from_client),
-                state: Mutex::default(),
-                accessed: AtomicBool::new(false),
-                csrf: csrf::Secrets::new(support.csrf.cookie.read(request)),
-            })
+            let cookies: Vec<&HeaderValue> = request.headers().get_all(COOKIE).iter().collect();
+            Arc::new(Visit::new(support, request.is_secure(), &cookies))
         });
         Arc::clone(visit).downcast().ok()
+    }
+
+    fn new(support: &Arc<Support>, https: bool, cookies: &[&HeaderValue]) -> Visit {
+        let read = |rule: &cookies::Rule| rule.read(https, cookies.iter().copied());
+        Visit {
+            support: Arc::clone(support),
+            https,
+            sent: read(&support.cookie).map(SessionKey::from_client),
+            state: Mutex::default(),
+            accessed: AtomicBool::new(false),
+            csrf: csrf::Secrets::new(read(&support.csrf.cookie)),
+            messages: messages::Pending::new(read(&support.messages)),
+        }
     }
 
     /// What names the session that came with the request, for what is bound to it.
@@ -202,14 +312,20 @@ impl Visit {
             store.delete(&key).await?;
             return Ok((Some(self.support.cookie.deleted(self.https)), Some(String::new())));
         }
-        let due = self.support.renewal(&state.record(&self.support, now), now);
+        let end = state.end(&self.support, now);
+        let due = Some(end).filter(|end| self.support.is_worth_writing(state.expire_at.unwrap_or(now), *end));
         if state.changed || due.is_some() {
             if let Some(expire_at) = due {
                 state.expire_at = Some(expire_at);
             }
             let Some(new_key) = store.update(&key, &state.record(&self.support, now)).await? else {
                 // Somebody ended it meanwhile. The cookie is left as it is: the client may have a new one from them.
-                return Ok((None, None));
+                return match state.changed {
+                    true => Err(Error::bad_request(
+                        "Your session ended while this was on its way. Load the page again.",
+                    )),
+                    false => Ok((None, None)),
+                };
             };
             state.untold |= new_key != key || due.is_some();
             state.key = Some(new_key);
@@ -224,7 +340,11 @@ impl Visit {
     fn told(&self, state: &State, now: SystemTime) -> (Option<crate::Cookie>, Option<String>) {
         let Some(key) = &state.key else { return (None, None) };
         let left = state.expire_at.and_then(|at| at.duration_since(now).ok());
-        let age = left.filter(|_| !self.support.ends_with_browser);
+        let age = match Expiry::of(&state.data) {
+            Expiry::WithBrowser => None,
+            Expiry::Usual if self.support.ends_with_browser => None,
+            _ => left,
+        };
         let cookie = self.support.cookie.cookie(self.https, key.expose().to_owned(), age);
         (Some(cookie), Some(binding(key).to_owned()))
     }
@@ -246,16 +366,19 @@ pub(crate) async fn finish(request: &mut Request, response: &mut Response) -> Re
     let Ok(visit) = visit.downcast::<Visit>() else {
         return Ok(());
     };
-    if visit.accessed.load(Ordering::Relaxed) || visit.csrf.were_asked() {
+    if visit.accessed.load(Ordering::Relaxed) || visit.csrf.were_asked() || visit.messages.were_shown() {
         request.mark_personal();
     }
     let failed = response.status().is_server_error();
     let (cookie, binding) = visit.save(failed).await?;
-    let token = match failed {
-        true => None,
-        false => visit.csrf.cookie(&visit, binding.as_deref())?,
+    let (token, messages) = match failed {
+        true => (None, None),
+        false => (
+            visit.csrf.cookie(&visit, binding.as_deref())?,
+            visit.messages.cookie(&visit, binding.as_deref())?,
+        ),
     };
-    for cookie in [cookie, token].into_iter().flatten() {
+    for cookie in [cookie, token, messages].into_iter().flatten() {
         cookie.set(response)?;
         // Whatever the handler says of caches: a cookie is for one visitor.
         request.mark_personal();
@@ -271,6 +394,15 @@ impl Visit {
         let csrf = &self.support.csrf;
         csrf.cookie.cookie(self.https, value, csrf.cookie_age)
     }
+
+    /// With nothing in it, it is taken from the browser.
+    pub(crate) fn messages_cookie(&self, value: Option<String>) -> crate::Cookie {
+        let rule = &self.support.messages;
+        match value {
+            Some(value) => rule.cookie(self.https, value, None),
+            None => rule.deleted(self.https),
+        }
+    }
 }
 
 impl Session {
@@ -282,6 +414,10 @@ impl Session {
         Visit::of(request)
             .map(Session)
             .ok_or_else(|| Error::internal(format!("this site has no sessions: {MEND}")))
+    }
+
+    pub(crate) fn into_visit(self) -> Arc<Visit> {
+        self.0
     }
 
     /// A value; `None` when it is not there, or is something else than a `T`.
@@ -402,10 +538,10 @@ impl Session {
         let support = &self.0.support;
         let now = support.clock.wall();
         let record = SessionRecord {
+            expire_at: Expiry::of(&data).end(support, now, now),
             data,
             principal,
             created_at: now,
-            expire_at: support.expiry(now, now),
         };
         let secret = self.0.csrf.fresh()?;
         let key = support.store.create(&record).await?;
@@ -452,6 +588,55 @@ impl Session {
             }
             None => Ok(0),
         }
+    }
+
+    /// Says when this session is over, in place of `SESSION_COOKIE_AGE`: for "stay logged in". `SESSION_ABSOLUTE_AGE` holds all the same.
+    ///
+    /// # Errors
+    /// As for all of them.
+    pub async fn set_expiry(&self, expiry: Expiry) -> Result<()> {
+        let mut state = self.0.open_to_change().await?;
+        match expiry.to_json() {
+            Some(json) => state.data.insert(EXPIRY.to_owned(), json),
+            None => state.data.remove(EXPIRY),
+        };
+        state.expire_at = Some(state.end(&self.0.support, self.0.support.clock.wall()));
+        state.changed = true;
+        state.untold = true;
+        Ok(())
+    }
+
+    /// The names of what is in it.
+    ///
+    /// # Errors
+    /// As for all of them.
+    pub async fn keys(&self) -> Result<Vec<String>> {
+        let state = self.0.open().await?;
+        Ok(state.data.keys().filter(|key| !is_ours(key)).cloned().collect())
+    }
+
+    /// Whether there is a value of this name.
+    ///
+    /// # Errors
+    /// As for all of them.
+    pub async fn contains(&self, key: &str) -> Result<bool> {
+        Ok(!is_ours(key) && self.0.open().await?.data.contains_key(key))
+    }
+
+    /// A value, which `default` makes and the session keeps when it was not there.
+    ///
+    /// # Errors
+    /// As for [`insert`](Self::insert).
+    pub async fn get_or_insert_with<T>(&self, key: &str, default: impl FnOnce() -> T) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        if let Some(value) = self.get(key).await? {
+            return Ok(value);
+        }
+        let value = default();
+        self.insert(key, &value).await?;
+        Ok(value)
     }
 
     /// When it ends if it is not used any more; `None` while there is none.

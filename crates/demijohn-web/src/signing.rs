@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use demijohn_core::settings::Secret;
-use demijohn_core::{Error, Request, Result, Settings};
+use demijohn_core::{Clock, Error, Request, Result, Settings};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
@@ -48,6 +48,8 @@ pub enum SignError {
     },
     /// It is genuine and holds something else than is asked for.
     Malformed,
+    /// There is none.
+    Missing,
 }
 
 impl fmt::Display for SignError {
@@ -56,6 +58,7 @@ impl fmt::Display for SignError {
             SignError::BadSignature => "the signature does not match",
             SignError::Expired { .. } => "the signature has expired",
             SignError::Malformed => "the signed value is of another form",
+            SignError::Missing => "there is no signed value",
         })
     }
 }
@@ -224,6 +227,51 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signer({} keys)", self.keys.len())
     }
+}
+
+/// The value of a cookie that [`Cookie::signed`](crate::Cookie::signed) set, if it is not older than `max_age`.
+///
+/// ```
+/// use demijohn_web::signing::{SignError, signed_cookie};
+/// use demijohn_web::{Application, Cookie, Request, Response, Result, get};
+/// use std::time::Duration;
+///
+/// async fn remember(request: &mut Request, mut response: Response) -> Result<Response> {
+///     Cookie::signed(request, "theme", "dark")?.set(&mut response)?;
+///     Ok(response)
+/// }
+///
+/// async fn theme(request: &mut Request) -> Option<String> {
+///     let theme: Result<String, SignError> = signed_cookie(request, "theme", Duration::from_secs(3600));
+///     Some(theme.unwrap_or_else(|_| "light".to_owned()))
+/// }
+///
+/// # demijohn_web::test::block_on(async {
+/// let client = Application::new()
+///     .route("/set", get(async || "").after(remember))
+///     .route("/", get(async || "").before(theme))
+///     .test_client();
+/// assert_eq!(client.get("/").await.text(), "light");
+/// client.get("/set").await;
+/// assert_eq!(client.get("/").await.text(), "dark");
+/// client.set_cookie("theme", "ImRhcmsi.1.x");
+/// assert_eq!(client.get("/").await.text(), "light");
+/// # });
+/// ```
+///
+/// # Errors
+/// [`SignError::Missing`] when it did not come; what is wrong with it otherwise. `.unwrap_or(default)` is the way to do without.
+pub fn signed_cookie<T: DeserializeOwned>(request: &Request, name: &str, max_age: Duration) -> Result<T, SignError> {
+    let value = request.cookie(name).ok_or(SignError::Missing)?;
+    // Without a key nothing was ever signed.
+    let signer = cookie_signer(request, name).map_err(|_| SignError::BadSignature)?;
+    let now = request.site().get::<Clock>().cloned().unwrap_or_default().wall();
+    decode(&signer.unsign_at(value, max_age, now)?.value)
+}
+
+/// Each cookie has a key of its own: one cannot be passed off as another.
+pub(crate) fn cookie_signer(request: &Request, name: &str) -> Result<Signer> {
+    Signer::of(request, &format!("demijohn.cookie.{name}"))
 }
 
 fn keyed(secret: &[u8]) -> Hmac<Sha256> {

@@ -109,6 +109,34 @@ impl TestClient {
         }
     }
 
+    /// Looks into the client's session, or changes it before a request.
+    ///
+    /// ```
+    /// use demijohn_web::{Application, Assemble, Session, get, session::SessionSupport};
+    ///
+    /// # demijohn_web::test::block_on(async {
+    /// let client = Application::new()
+    ///     .with(SessionSupport)
+    ///     .route("/", get(async |session: Session| session.get::<String>("basket").await))
+    ///     .test_client();
+    /// client.session(async |session| session.insert("basket", "tea").await).await.unwrap();
+    /// assert_eq!(client.get("/").await.text(), "tea");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the session.
+    #[cfg(feature = "sessions")]
+    pub async fn session<T>(&self, look: impl AsyncFnOnce(crate::Session) -> Result<T>) -> Result<T> {
+        self.start().await;
+        let mut request = self.get("/").into_request();
+        let seen = look(crate::Session::of(&request)?).await?;
+        let mut response = Response::new(Body::empty());
+        crate::session::finish(&mut request, &mut response).await?;
+        self.keep_cookies(response.headers());
+        Ok(seen)
+    }
+
     /// The same client, whose requests are checked for where they come from and for their tokens, as those of browsers are; otherwise
     /// a test need not fetch a form before it sends it. It names the site's own origin with what may write, unless the test says
     /// otherwise.
@@ -440,7 +468,8 @@ impl TestRequest {
                 headers.insert(COOKIE, cookies);
             }
             #[cfg(feature = "sessions")]
-            if self.client.enforces_csrf && !self.method.is_safe() && !self.headers.contains_key("origin") {
+            if self.client.enforces_csrf && crate::csrf::may_write(&self.method) && !self.headers.contains_key("origin")
+            {
                 let own = match self.secure {
                     true => "https://localhost",
                     false => "http://localhost",

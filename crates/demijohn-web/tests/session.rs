@@ -1,16 +1,18 @@
-//! Sessions and the protection of forms, through the site's own door.
+//! Sessions and messages, through the site's own door.
+#![cfg(all(feature = "sessions", feature = "template"))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use demijohn_core::settings::Sources;
 use demijohn_core::{BoxFuture, Clock};
 use demijohn_covers::covers;
+use demijohn_template::{Folder, context};
 use demijohn_web::http::StatusCode;
-use demijohn_web::session::{Principal, SessionKey, SessionRecord, SessionStore, SessionSupport};
-use demijohn_web::test::{Parts, TestClient, TestResponse, block_on};
+use demijohn_web::session::{Expiry, Principal, SessionKey, SessionRecord, SessionStore, SessionSupport};
+use demijohn_web::test::{TestClient, TestResponse, block_on};
 use demijohn_web::{
-    Application, Assemble, CsrfError, CsrfToken, Error, Form, Pairs, Request, Result, Session, any, get, post,
+    Application, Assemble, Error, Form, Messages, Pairs, Redirect, Result, Session, TemplatesExt, get, post, render,
 };
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -147,8 +149,6 @@ fn site() -> Application {
         .route("/logout", post(logout))
         .route("/end-others", post(end_others))
         .route("/plain", get(async || "plain"))
-        .route("/token", get(async |token: CsrfToken| token.to_string()))
-        .route("/write", any(async || "written"))
 }
 
 /// A site whose sessions are on the server, the store, and the clock.
@@ -427,7 +427,11 @@ fn a_session_that_ended_meanwhile_stays_ended() {
         let client = client_of(site.state(memory.clone()), &memory, &clock());
         client.post("/login").await;
         let answer = client.post("/race").await;
-        assert_eq!((answer.text(), cookies(&answer).len(), memory.len()), ("done", 0, 0));
+        // What it put in is lost, and it says so. The cookie is left alone: it may be a new one by now.
+        assert_eq!(
+            (answer.status().as_u16(), cookies(&answer).len(), memory.len()),
+            (400, 0, 0)
+        );
         assert_eq!(shown(&client).await, "/");
     });
 }
@@ -491,303 +495,394 @@ fn without_a_database_the_client_keeps_the_signed_session() {
     });
 }
 
-#[test]
-fn a_write_does_not_reach_who_has_no_key() {
-    use demijohn_core::settings::Sources;
-    // A handler that asks for a session keeps production from starting.
-    let refused = site().build(Sources::none().set("DEBUG", false)).err().unwrap();
-    assert!(
-        refused.iter().any(|finding| finding.to_string().contains("SECRET_KEY")),
-        "{refused:?}"
-    );
-}
+const KEY: &str = "k3Gqv0c9x2LpWm7RtYzN8sUaHd5FjBe4oXi1QkTn6CwVrSgEyM";
+const NEW_KEY: &str = "Zp4Tq9Lx7Wn2Rv6Ys1Kb8Md3Gf5Hj0Ce-Uo_Ia4Xt7Qw2Ez9Vu6";
 
-// What other sites can make a browser send.
-
-async fn token(client: &TestClient) -> String {
-    client.get("/token").await.text().to_owned()
+fn with_settings(site: Application, settings: &[(&'static str, &str)]) -> TestClient {
+    let sources = settings
+        .iter()
+        .fold(Sources::none(), |sources, (name, value)| sources.var(*name, *value));
+    site.build(sources).ok().unwrap().test_client()
 }
 
 #[test]
-fn who_writes_needs_a_token() {
-    covers!("security.csrf.token");
-    covers!("security.csrf.test_client");
+fn nothing_is_signed_without_a_key() {
+    covers!("flask.session.no_secret");
     block_on(async {
-        let (lax, ..) = with_store();
-        assert_eq!(lax.post("/write").form([("a", "1")]).await.text(), "written");
-        let client = lax.enforce_csrf();
-        assert_eq!(client.post("/write").form([("a", "1")]).await.status(), 403);
-        let token = token(&client).await;
-        for answer in [
-            client.post("/write").form([("csrfmiddlewaretoken", &token)]).await,
-            client.post("/write").header("x-csrftoken", &token).await,
-            client.put("/write").header("x-csrftoken", &token).json(&1).await,
-            client
-                .post("/write")
-                .multipart(
-                    Parts::new()
-                        .text("csrfmiddlewaretoken", &token)
-                        .file("f", "a.txt", "text/plain", "x"),
-                )
-                .await,
-            client
-                .post("/write")
-                .multipart(
-                    Parts::new()
-                        .file("f", "a.txt", "text/plain", "x")
-                        .text("csrfmiddlewaretoken", &token),
-                )
-                .await,
-        ] {
-            assert_eq!((answer.status().as_u16(), answer.text()), (200, "written"));
-        }
-        for answer in [
-            client.post("/write").await,
-            client.post("/write").form([("csrfmiddlewaretoken", "")]).await,
-            client.post("/write").form([("csrfmiddlewaretoken", "x")]).await,
-            client.post("/write").json(&1).await,
-            client.put("/write").json(&1).await,
-            client.patch("/write").json(&1).await,
-            client.delete("/write").await,
-            // In the address it counts for nothing.
-            client.post(&format!("/write?csrfmiddlewaretoken={token}")).await,
-            client.post("/write").multipart(Parts::new().text("a", "1")).await,
-            client
-                .post("/write")
-                .header("content-type", "text/plain")
-                .body(format!("csrfmiddlewaretoken={token}"))
-                .await,
-            client
-                .post("/write")
-                .header("x-csrftoken", "\u{7f}".trim_matches('\u{7f}'))
-                .await,
-        ] {
-            assert_eq!(answer.status(), 403);
-        }
-        assert_eq!(client.get("/write").await.text(), "written");
-        assert_eq!(client.head("/write").await.status(), 200);
-        assert_eq!(client.options("/write").await.status(), 200);
-    });
-}
-
-#[test]
-fn programs_without_cookies_need_none() {
-    block_on(async {
-        let (client, ..) = with_store();
-        let client = client.enforce_csrf();
-        for answer in [
-            client.post("/write").json(&1).without_header("origin").await,
-            client.delete("/write").without_header("origin").await,
-            client
-                .post("/write")
-                .header("authorization", "Bearer x")
-                .without_header("origin")
-                .await,
-        ] {
-            assert_eq!(answer.text(), "written");
-        }
-        // What a browser adds by itself proves nothing.
-        for answer in [
-            client
-                .post("/write")
-                .header("authorization", "Basic eDp4")
-                .without_header("origin")
-                .await,
-            client.post("/write").without_header("origin").await,
-            client.post("/write").form([("a", "1")]).without_header("origin").await,
-            client
-                .post("/write")
-                .header("content-type", "TEXT/plain; x")
-                .body("{}")
-                .await,
-            client
-                .post("/write")
-                .json(&1)
-                .header("origin", "https://evil.example")
-                .await,
-        ] {
-            assert_eq!(answer.status(), 403);
-        }
-    });
-}
-
-#[test]
-fn no_two_tokens_are_alike() {
-    covers!("security.csrf.masking");
-    block_on(async {
-        let (client, ..) = with_store();
-        let client = client.enforce_csrf();
-        let (first, second) = (token(&client).await, token(&client).await);
-        assert_ne!(first, second);
-        for token in [first, second] {
-            assert_eq!(client.post("/write").header("x-csrftoken", &token).await.status(), 200);
-        }
-    });
-}
-
-#[test]
-fn pages_of_other_origins_are_refused() {
-    block_on(async {
-        let client = site()
-            .allowed_hosts(["localhost", ".localhost"])
-            .test_client()
-            .enforce_csrf();
-        let token = token(&client).await;
-        let sent = async |headers: &[(&str, &str)]| {
-            let request = client
-                .post("/write")
-                .header("x-csrftoken", &token)
-                .without_header("origin");
-            let request = headers
-                .iter()
-                .fold(request, |request, (name, value)| request.header(name, value));
-            request.await.status().as_u16()
-        };
-        for good in [
-            &[("origin", "http://localhost")][..],
-            &[("origin", "http://LOCALHOST:80")],
-            &[("sec-fetch-site", "same-origin")],
-            &[("referer", "http://localhost/form?a=1")],
-        ] {
-            assert_eq!(sent(good).await, 200, "{good:?}");
-        }
-        for bad in [
-            &[][..],
-            &[("origin", "null")],
-            &[("origin", "")],
-            &[("origin", "https://localhost")],
-            &[("origin", "http://localhost:8000")],
-            &[("origin", "http://a.localhost")],
-            &[("origin", "http://localhost.evil.example")],
-            &[("origin", "http://evil.example")],
-            &[("origin", "http://localhost@evil.example")],
-            &[("origin", "http://localhost/")],
-            &[("origin", "http://localhost"), ("origin", "http://evil.example")],
-            &[("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
-            &[("origin", "null"), ("referer", "http://localhost/")],
-            &[("sec-fetch-site", "same-site")],
-            &[("sec-fetch-site", "cross-site")],
-            &[("sec-fetch-site", "none")],
-            &[("sec-fetch-site", "cross-site"), ("referer", "http://localhost/")],
-            &[("referer", "http://localhost.evil.example/")],
-            &[("referer", "http://localhost@evil.example/")],
-            &[("referer", "https://localhost/")],
-            &[("referer", "/form")],
-        ] {
-            assert_eq!(sent(bad).await, 403, "{bad:?}");
-        }
-    });
-}
-
-#[test]
-fn a_token_is_of_one_session() {
-    covers!("security.csrf.rotate");
-    block_on(async {
-        let (client, ..) = with_store();
-        let client = client.enforce_csrf();
-        let early = token(&client).await;
-        let sent = async |client: &TestClient, token: &str| {
-            client
-                .post("/write")
-                .header("x-csrftoken", token)
-                .await
-                .status()
-                .as_u16()
-        };
-        // A session that begins without a login leaves the forms good that are open already.
-        let put = client
-            .post("/basket")
-            .form([("put", "tea"), ("csrfmiddlewaretoken", &early)])
-            .await;
-        assert_eq!((put.status().as_u16(), cookies(&put).len()), (200, 2));
-        assert_eq!(sent(&client, &early).await, 200);
-        // A login does not.
-        assert_eq!(client.post("/login").header("x-csrftoken", &early).await.status(), 200);
-        assert_eq!(sent(&client, &early).await, 403);
-        let own = token(&client).await;
-        assert_eq!(sent(&client, &own).await, 200);
-
-        // Somebody else's token, with and without the cookie that it goes with.
-        let other = client.stranger();
-        let foreign = token(&other).await;
-        assert_eq!(sent(&client, &foreign).await, 403);
-        let victim = client.stranger();
-        victim.set_cookie("sessionid", client.cookie("sessionid").unwrap());
-        victim.set_cookie("csrftoken", other.cookie("csrftoken").unwrap());
-        assert_eq!(sent(&victim, &foreign).await, 403);
-        // Two of them, one planted.
-        let both = format!(
-            "sessionid={}; csrftoken={}; csrftoken={}",
-            client.cookie("sessionid").unwrap(),
-            other.cookie("csrftoken").unwrap(),
-            client.cookie("csrftoken").unwrap()
+        // A handler that asks for a session keeps production from starting; a hook that does is told when it writes.
+        let refused = site().build(Sources::none().set("DEBUG", false)).err().unwrap();
+        assert!(
+            refused.iter().any(|finding| finding.to_string().contains("SECRET_KEY")),
+            "{refused:?}"
         );
-        for token in [&own, &foreign] {
-            let answer = client
-                .stranger()
-                .post("/write")
-                .header("cookie", &both)
-                .header("x-csrftoken", token)
-                .await;
-            assert_eq!(answer.status(), 403);
+        async fn hook(request: &mut demijohn_web::Request) -> Result<()> {
+            Session::of(request)?.insert("a", 1).await
         }
-        // What a client makes up.
-        for made_up in ["x.y", "AAAA.AAAA", ""] {
-            victim.set_cookie("csrftoken", made_up);
-            assert_eq!(sent(&victim, &own).await, 403);
+        async fn told(error: &Error, _: &mut demijohn_web::Request) -> String {
+            error.to_string()
         }
-        assert_eq!(client.post("/logout").header("x-csrftoken", &own).await.status(), 200);
-        assert_eq!(sent(&client, &own).await, 403);
+        let hooked = || Application::new().with(SessionSupport).before(hook).error_pages(told);
+        let client = with_settings(hooked().route("/", get(async || "ok")), &[("DEBUG", "false")]);
+        let answer = client.get("/").await;
+        assert_eq!(answer.status(), 500);
+        assert!(answer.text().contains("SECRET_KEY"), "{}", answer.text());
+        assert_eq!(cookies(&answer), [""; 0]);
     });
 }
 
 #[test]
-fn the_form_is_there_for_its_handler_and_nothing_runs_before() {
+fn a_new_key_takes_over_from_the_old_one() {
+    covers!("flask.session.key_rotation");
     block_on(async {
-        static HOOKS: AtomicUsize = AtomicUsize::new(0);
-        let site = site()
-            .before(async |_: &mut Request| {
-                HOOKS.fetch_add(1, Ordering::SeqCst);
+        let old = with_settings(site(), &[("SECRET_KEY", KEY)]);
+        put(&old, "tea").await;
+        let signed = old.cookie("sessionid").unwrap();
+        let new = with_settings(site(), &[("SECRET_KEY", NEW_KEY), ("SECRET_KEY_FALLBACKS", KEY)]);
+        new.set_cookie("sessionid", &*signed);
+        assert_eq!(shown(&new).await, "/tea");
+        put(&new, "rum").await;
+        let alone = with_settings(site(), &[("SECRET_KEY", NEW_KEY)]);
+        alone.set_cookie("sessionid", new.cookie("sessionid").unwrap());
+        assert_eq!(shown(&alone).await, "/rum");
+        alone.set_cookie("sessionid", signed);
+        assert_eq!(shown(&alone).await, "/");
+    });
+}
+
+#[test]
+fn the_store_is_nothing_to_handlers() {
+    covers!("flask.session.backend", "auth.session.lazy");
+    block_on(async {
+        let in_cookie = site().test_client();
+        let (on_server, memory, _) = with_store();
+        for client in [&in_cookie, &on_server] {
+            put(client, "tea").await;
+            assert_eq!(shown(client).await, "/tea");
+        }
+        let opaque = on_server.cookie("sessionid").unwrap();
+        assert!(opaque.len() == 64 && opaque.bytes().all(|b| b.is_ascii_hexdigit()));
+        let steps = memory.steps();
+        let answer = on_server.get("/plain").await;
+        assert_eq!((memory.steps() - steps, answer.header("vary")), (0, None));
+        // A setting chooses, whatever the site brings.
+        let memory = Memory::default();
+        let mut site = site();
+        let store: Arc<dyn SessionStore> = Arc::new(memory.clone());
+        site.site_mut().bag_mut().insert(store);
+        let client = with_settings(site, &[("SESSION_ENGINE", "django.contrib.sessions.backends.db")]);
+        put(&client, "tea").await;
+        assert_eq!(memory.len(), 1);
+    });
+}
+
+#[test]
+fn a_session_in_a_cookie_ends_too() {
+    covers!("auth.session.signed_cookie");
+    block_on(async {
+        let clock = clock();
+        let mut site = site();
+        site.site_mut().bag_mut().insert(clock.clone());
+        let client = site.test_client();
+        put(&client, "tea").await;
+        let cookie = client.cookie("sessionid").unwrap();
+        clock.advance(Duration::from_secs(1_209_599));
+        let copy = client.stranger();
+        copy.set_cookie("sessionid", &*cookie);
+        assert_eq!(shown(&copy).await, "/tea");
+        clock.advance(Duration::from_secs(1));
+        let copy = client.stranger();
+        copy.set_cookie("sessionid", &*cookie);
+        assert_eq!(shown(&copy).await, "/");
+        copy.set_cookie("sessionid", cookie.replace('.', ".x"));
+        assert_eq!(shown(&copy).await, "/");
+    });
+}
+
+#[test]
+fn the_cookie_is_as_the_settings_say() {
+    covers!("auth.session.cookie_settings");
+    block_on(async {
+        let cookie = async |settings: &[(&'static str, &str)], https: bool| {
+            let client = with_settings(site(), settings);
+            let request = client.post("/basket").form([("put", "tea")]);
+            let answer = if https { request.https().await } else { request.await };
+            let line = cookies(&answer).join("\n");
+            let parts: Vec<&str> = line.split("; ").filter(|part| !part.starts_with("Expires=")).collect();
+            let name = parts[0].split('=').next().unwrap_or_default();
+            format!("{name}; {}", parts[1..].join("; "))
+        };
+        assert_eq!(
+            cookie(&[], false).await,
+            "sessionid; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            cookie(&[], true).await,
+            "__Host-sessionid; Path=/; Max-Age=1209600; Secure; HttpOnly; SameSite=Lax"
+        );
+        let own = [
+            ("SESSION_COOKIE_NAME", "sid"),
+            ("SESSION_COOKIE_AGE", "60"),
+            ("SESSION_COOKIE_DOMAIN", "shop.example"),
+            ("SESSION_COOKIE_PATH", "/shop"),
+            ("SESSION_COOKIE_HTTPONLY", "false"),
+            ("SESSION_COOKIE_SAMESITE", "Strict"),
+        ];
+        assert_eq!(
+            cookie(&own, false).await,
+            "sid; Path=/shop; Domain=shop.example; Max-Age=60; SameSite=Strict"
+        );
+        assert_eq!(
+            cookie(&own, true).await,
+            "__Secure-sid; Path=/shop; Domain=shop.example; Max-Age=60; Secure; SameSite=Strict"
+        );
+        let secure = [
+            ("SESSION_COOKIE_SECURE", "true"),
+            ("SESSION_EXPIRE_AT_BROWSER_CLOSE", "true"),
+        ];
+        assert_eq!(
+            cookie(&secure, false).await,
+            "__Host-sessionid; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            cookie(&[("SESSION_COOKIE_SECURE", "false")], true).await,
+            "sessionid; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax"
+        );
+    });
+}
+
+#[test]
+fn a_session_may_have_an_end_of_its_own() {
+    covers!("auth.session.expiry");
+    block_on(async {
+        async fn set(
+            session: Session,
+            clock: demijohn_web::State<Clock>,
+            demijohn_web::Path(what): demijohn_web::Path<String>,
+        ) -> Result<String> {
+            session.insert("basket", "tea").await?;
+            session
+                .set_expiry(match what.as_str() {
+                    "usual" => Expiry::Usual,
+                    "browser" => Expiry::WithBrowser,
+                    "date" => Expiry::At(clock.wall() + Duration::from_secs(1000)),
+                    "never" => Expiry::After(Duration::MAX),
+                    _ => Expiry::After(Duration::from_secs(300)),
+                })
+                .await?;
+            let left = session.expires_in().await?.unwrap_or_default();
+            Ok(left.as_secs().to_string())
+        }
+        let clock = clock();
+        let site = site().route("/expiry/{what}", post(set)).state(clock.clone());
+        let memory = Memory::default();
+        let client = client_of(site, &memory, &clock);
+        for (what, left, age) in [
+            ("300", "300", Some("300")),
+            ("date", "1000", Some("1000")),
+            ("browser", "1209600", None),
+            ("usual", "1209600", Some("1209600")),
+            ("never", "2592000", Some("2592000")),
+        ] {
+            client.clear_cookies();
+            let answer = client.post(&format!("/expiry/{what}")).await;
+            assert_eq!(answer.text(), left, "{what}");
+            let cookie = cookies(&answer).join("\n");
+            let said = cookie.split("; ").find_map(|part| part.strip_prefix("Max-Age="));
+            assert_eq!(said, age, "{what}: {cookie}");
+        }
+        // It begins anew with each use, unless it is a date.
+        for (what, after, lives) in [
+            ("300", 299, true),
+            ("300", 301, false),
+            ("date", 999, true),
+            ("date", 2, false),
+        ] {
+            if lives {
+                client.clear_cookies();
+                client.post(&format!("/expiry/{what}")).await;
+            }
+            clock.advance(Duration::from_secs(after));
+            let basket = if lives { "/tea" } else { "/" };
+            assert_eq!(shown(&client).await, basket, "{what} after {after}");
+        }
+    });
+}
+
+#[test]
+fn values_of_a_session() {
+    covers!("auth.session.api", "auth.session.cycle", "flask.test.session");
+    block_on(async {
+        let (client, memory, _) = with_store();
+        // A test looks in, and puts something in before a request.
+        client
+            .session(async |session| session.insert("basket", "tea").await)
+            .await
+            .unwrap();
+        assert_eq!(shown(&client).await, "/tea");
+        client
+            .session(async |session| {
+                assert_eq!(session.get::<String>("basket").await?.as_deref(), Some("tea"));
+                assert_eq!(session.get::<u32>("basket").await?, None);
+                assert_eq!(session.get_or_insert_with("n", || 1).await?, 1);
+                assert_eq!(session.get_or_insert_with("n", || 2).await?, 1);
+                session.insert("list", vec![1, 2]).await?;
+                assert_eq!(session.keys().await?, ["basket", "list", "n"]);
+                assert!(session.contains("n").await? && !session.contains("m").await?);
+                assert_eq!(session.take::<Vec<u32>>("list").await?, Some(vec![1, 2]));
+                assert!(session.remove("n").await? && !session.remove("n").await?);
+                // What the framework keeps there is its own.
+                session.login(&ann()).await?;
+                assert!(session.insert("_auth_hash", "x").await.is_err());
+                assert_eq!(session.get::<String>("_auth_hash").await?, None);
+                assert!(!session.remove("_auth_hash").await? && session.is_of(&ann()).await?);
+                assert_eq!(session.keys().await?, ["basket"]);
+                Ok(())
             })
-            .route(
-                "/form",
-                post(async |Form(form): Form<Pairs>| form.get("a").unwrap_or_default().to_owned()),
-            );
-        let client = client_of(site, &Memory::default(), &clock()).enforce_csrf();
-        let token = token(&client).await;
-        HOOKS.store(0, Ordering::SeqCst);
-        assert_eq!(client.post("/form").form([("a", "1")]).await.status(), 403);
-        assert_eq!(HOOKS.load(Ordering::SeqCst), 0);
-        let pairs = [("a", "1"), ("csrfmiddlewaretoken", &token)];
-        assert_eq!(client.post("/form").form(pairs).await.text(), "1");
-        let parts = Parts::new().text("a", "2").text("csrfmiddlewaretoken", &token);
-        assert_eq!(client.post("/form").multipart(parts).await.text(), "2");
+            .await
+            .unwrap();
+        let before = client.cookie("sessionid").unwrap();
+        client.session(async |session| session.renew_id().await).await.unwrap();
+        assert_ne!(client.cookie("sessionid").unwrap(), before);
+        assert_eq!((shown(&client).await.as_str(), memory.len()), ("7/tea", 1));
+        client.session(async |session| session.clear().await).await.unwrap();
+        assert_eq!((client.cookie("sessionid"), memory.len()), (None, 0));
+        // The last value that goes takes the session with it.
+        put(&client, "tea").await;
+        client
+            .session(async |session| session.remove("basket").await)
+            .await
+            .unwrap();
+        assert_eq!((client.cookie("sessionid"), memory.len()), (None, 0));
     });
 }
 
 #[test]
-fn a_site_shows_its_own_page_for_what_was_refused() {
+fn all_who_ask_see_one_session() {
     block_on(async {
-        async fn refused(why: &CsrfError, _: &mut Request) -> (StatusCode, String) {
-            (StatusCode::FORBIDDEN, format!("{why:?}"))
+        async fn hook(request: &mut demijohn_web::Request) -> Result<()> {
+            Session::of(request)?.insert("basket", "tea").await
         }
-        let client = site().on_error(refused).test_client().enforce_csrf();
-        assert_eq!(client.post("/write").await.text(), "NoCookie");
-        token(&client).await;
-        assert_eq!(client.post("/write").await.text(), "NoToken");
+        async fn twice(first: Session, second: Session) -> Result<String> {
+            let (a, b) = (first.get::<String>("basket"), second.get::<String>("basket"));
+            let seen = format!("{:?} {:?}", a.await?, b.await?);
+            first.insert("basket", "rum").await?;
+            Ok(format!("{seen} {:?}", second.get::<String>("basket").await?))
+        }
+        let site = Application::new()
+            .with(SessionSupport)
+            .before(hook)
+            .route("/", get(twice));
+        let memory = Memory::default();
+        let client = client_of(site, &memory, &clock());
+        assert_eq!(
+            client.get("/").await.text(),
+            "Some(\"tea\") Some(\"tea\") Some(\"rum\")"
+        );
+        assert_eq!((memory.len(), memory.steps()), (1, 1));
     });
 }
 
 #[test]
-fn a_route_that_is_exempt_takes_what_others_send() {
+fn a_cookie_of_a_session_is_in_no_cache() {
     block_on(async {
-        let site = site().route("/hook", post(async || "taken").csrf_exempt());
-        let client = site.test_client().enforce_csrf();
-        let answer = client
-            .post("/hook")
-            .header("origin", "https://evil.example")
-            .form([("a", "1")])
-            .await;
-        assert_eq!(answer.text(), "taken");
+        let site = site().route(
+            "/public",
+            get(async |session: Session| {
+                session.insert("basket", "tea").await?;
+                Result::<_>::Ok((StatusCode::OK, [("cache-control", "public, max-age=600")], "page"))
+            }),
+        );
+        let client = client_of(site, &Memory::default(), &clock());
+        let answer = client.get("/public").await;
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    });
+}
+
+// Messages.
+
+const PAGE: &str = "{% if messages %}{{ messages | length }}:{% for m in messages %}[{{ m.tags }}/{{ m.level }} {{ m }}]{% endfor %}{% endif %}";
+
+fn with_messages() -> Application {
+    Application::new()
+        .with(SessionSupport)
+        .templates(Folder::embedded(&[("page.html", PAGE)]))
+        .route("/", get(async || render("page.html", context! {})))
+        .route("/fail", get(async || render("nothing.html", context! {})))
+        .route(
+            "/save",
+            post(async |messages: Messages| {
+                messages.debug("for developers");
+                messages.success("Saved <b>.");
+                messages.add_tagged(demijohn_web::MessageLevel::Error, "Not all.", "loud");
+                Redirect::to("/")
+            }),
+        )
+        .route("/login", post(login))
+        .route(
+            "/many",
+            post(async |messages: Messages| {
+                for n in 0..100 {
+                    messages.info(format!("{n} {}", "x".repeat(100)));
+                }
+                "ok"
+            }),
+        )
+}
+
+#[test]
+fn a_message_is_shown_once() {
+    covers!("flask.flash");
+    block_on(async {
+        let client = with_messages().test_client();
+        assert_eq!(client.get("/").await.header("vary"), None);
+        let saved = client.post("/save").await;
+        assert_eq!(cookies(&saved).len(), 1);
+        // A page that fails shows none, and takes none.
+        assert_eq!(client.get("/fail").await.status(), 500);
+        let page = client.get("/").await;
+        assert_eq!(page.text(), "2:[success/25 Saved &lt;b&gt;.][loud error/40 Not all.]");
+        assert_eq!(page.header("cache-control"), Some("private, no-store"));
+        assert_eq!(client.get("/").await.text(), "");
+        assert_eq!(client.cookie("messages"), None);
+
+        // Nobody else writes them, and they are of one session.
+        client.post("/save").await;
+        let written = client.cookie("messages").unwrap();
+        let stranger = client.stranger();
+        for forged in [
+            written.replace('.', "x."),
+            "W1syMCwiaGkiLCIiXV0.x".to_owned(),
+            "x".to_owned(),
+        ] {
+            stranger.set_cookie("messages", forged);
+            assert_eq!(stranger.get("/").await.text(), "");
+        }
+        client.post("/login").await;
+        assert_eq!(
+            client.get("/").await.text().chars().next(),
+            Some('2'),
+            "a login keeps what is to be said"
+        );
+        client.set_cookie("messages", written);
+        assert_eq!(
+            client.get("/").await.text(),
+            "",
+            "what was said to another session is not said here"
+        );
+
+        // There is only so much room.
+        client.post("/many").await;
+        let text = client.get("/").await.text().to_owned();
+        assert!(text.contains("/20 99 x") && !text.contains("/20 0 x"), "{text}");
+    });
+}
+
+#[test]
+fn the_least_level_is_a_setting() {
+    block_on(async {
+        for (level, shown) in [("10", "3:"), ("20", "2:"), ("30", "1:")] {
+            let client = with_settings(with_messages(), &[("MESSAGE_LEVEL", level)]);
+            assert!(client.post("/save").follow().await.text().starts_with(shown), "{level}");
+        }
     });
 }

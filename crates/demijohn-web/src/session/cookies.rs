@@ -1,7 +1,8 @@
 //! How the cookies of sessions look, and how they are read back.
 
 use crate::cookie::{Cookie, SameSite};
-use demijohn_core::Request;
+use demijohn_core::request::cookie_pairs;
+use http::HeaderValue;
 use std::time::Duration;
 
 /// Name and attributes of one cookie, as the settings have them.
@@ -34,12 +35,11 @@ impl Rule {
     }
 
     /// What the client sent. Of two that differ none is taken: one of them is somebody else's, and nothing tells which.
-    pub(crate) fn read(&self, request: &Request) -> Option<String> {
-        if !request.headers().contains_key(http::header::COOKIE) {
-            return None;
-        }
-        let name = self.full_name(request.is_secure());
-        let mut sent = request.cookies().filter(|(n, _)| *n == name).map(|(_, value)| value);
+    pub(crate) fn read<'v>(&self, https: bool, lines: impl Iterator<Item = &'v HeaderValue>) -> Option<String> {
+        let mut lines = lines.peekable();
+        lines.peek()?;
+        let name = self.full_name(https);
+        let mut sent = cookie_pairs(lines).filter(|(n, _)| *n == name).map(|(_, value)| value);
         let first = sent.next().filter(|first| !first.is_empty())?;
         sent.all(|other| other == first).then(|| first.to_owned())
     }
@@ -74,6 +74,7 @@ impl Rule {
 mod tests {
     use super::Rule;
     use crate::cookie::SameSite;
+    use http::HeaderValue;
 
     fn rule() -> Rule {
         Rule {
@@ -87,13 +88,11 @@ mod tests {
     }
 
     fn read(cookies: &[&str], https: bool) -> Option<String> {
-        let mut request = crate::test::request(http::Method::GET, "/");
-        for cookie in cookies {
-            let value = http::HeaderValue::try_from(*cookie).expect("a header");
-            request.head_mut().headers.append("cookie", value);
-        }
-        request.set_secure(https);
-        rule().read(&request)
+        let lines: Vec<_> = cookies
+            .iter()
+            .map(|line| HeaderValue::from_str(line).expect("a header"))
+            .collect();
+        rule().read(https, lines.iter())
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::cookies::Rule;
 use super::signed::SignedCookieSessions;
 use crate::cookie::SameSite;
 use crate::csrf;
+use crate::messages;
 use crate::routes::Routes;
 use crate::signing::Signer;
 use demijohn_core::check::{Checks, Finding};
@@ -92,6 +93,7 @@ impl Part for SessionSupport {
             settings.declare(key);
         }
         csrf::declare(settings);
+        settings.declare(&messages::LEVEL);
         add_checks(&mut site.checks);
         site.on_build(Phase::Provide, |site| {
             // Chosen before a database can offer its own.
@@ -175,6 +177,29 @@ impl LateSigner {
         }
     }
 
+    /// A value and its signature, which is good together with `binding` alone.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(crate) fn seal(&self, value: &str, binding: &str) -> Result<String, Error> {
+        let signed = self.get()?.sign(&format!("{value}~{binding}"));
+        let signature = signed.rsplit('.').next().unwrap_or_default();
+        Ok(format!("{value}.{signature}"))
+    }
+
+    /// The value of a sealed one; `None` for one that is changed or bound to something else.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(crate) fn unseal<'t>(&self, sealed: &'t str, binding: &str) -> Result<Option<&'t str>, Error> {
+        let Some((value, signature)) = sealed.split_once('.') else {
+            return Ok(None);
+        };
+        // Neither has a tilde where it is ours.
+        let good = self.get()?.unsign(&format!("{value}~{binding}.{signature}")).is_ok();
+        Ok(Some(value).filter(|value| good && !value.contains('~')))
+    }
+
     /// # Errors
     /// 500 in production without a key.
     pub(crate) fn get(&self) -> Result<&Signer, Error> {
@@ -217,6 +242,10 @@ pub(crate) struct Support {
     pub(crate) clock: Clock,
     pub(crate) cookie: Rule,
     pub(crate) csrf: csrf::Rules,
+    /// The cookie of messages: as the session's, under another name.
+    pub(crate) messages: Rule,
+    pub(crate) message_signer: LateSigner,
+    pub(crate) message_level: u8,
     pub(crate) ends_with_browser: bool,
     idle: Duration,
     absolute: Duration,
@@ -226,17 +255,25 @@ pub(crate) struct Support {
 impl Support {
     fn read(settings: &Settings, store: Arc<dyn SessionStore>, clock: Clock) -> Result<Support, Finding> {
         let idle = Duration::from_secs(settings.value(&AGE)?);
+        let cookie = Rule {
+            name: cookie_name(settings, &NAME)?,
+            secure: said(settings, &SECURE)?,
+            http_only: settings.value(&HTTP_ONLY)?,
+            same_site: same_site(settings, &SAME_SITE)?,
+            path: settings.value(&PATH)?,
+            domain: settings.value(&DOMAIN)?,
+        };
         Ok(Support {
             store,
             clock,
-            cookie: Rule {
-                name: cookie_name(settings, &NAME)?,
-                secure: said(settings, &SECURE)?,
-                http_only: settings.value(&HTTP_ONLY)?,
-                same_site: same_site(settings, &SAME_SITE)?,
-                path: settings.value(&PATH)?,
-                domain: settings.value(&DOMAIN)?,
+            messages: Rule {
+                name: "messages".to_owned(),
+                http_only: true,
+                ..cookie.clone()
             },
+            message_signer: LateSigner::new(settings, "demijohn.messages"),
+            message_level: settings.value(&messages::LEVEL)?,
+            cookie,
             csrf: csrf::Rules::read(settings)?,
             ends_with_browser: settings.value(&AT_BROWSER_CLOSE)?,
             idle,
@@ -248,25 +285,27 @@ impl Support {
         })
     }
 
-    /// When a session that began then is over, if it is not used after now.
-    pub(super) fn expiry(&self, created_at: SystemTime, now: SystemTime) -> SystemTime {
-        let far = |from: SystemTime, age| from.checked_add(age).unwrap_or(from);
-        far(now, self.idle).min(far(created_at, self.absolute))
+    /// When a session that began then is over, if it is not used after now; `idle` in place of the setting.
+    pub(super) fn end(&self, created_at: SystemTime, now: SystemTime, idle: Option<Duration>) -> SystemTime {
+        let last = self.last_end(created_at);
+        let end = now.checked_add(idle.unwrap_or(self.idle));
+        end.map_or(last, |end| end.min(last))
+    }
+
+    /// When a session that began then is over, however it is used.
+    pub(super) fn last_end(&self, created_at: SystemTime) -> SystemTime {
+        created_at.checked_add(self.absolute).unwrap_or(created_at)
     }
 
     /// A store may keep what these settings do not allow any more.
     pub(super) fn is_alive(&self, record: &SessionRecord, now: SystemTime) -> bool {
-        record
-            .expire_at
-            .min(self.expiry(record.created_at, record.created_at.max(now)))
-            > now
+        record.expire_at.min(self.last_end(record.created_at)) > now
     }
 
-    /// The new end of a session in use, when it is worth writing.
-    pub(super) fn renewal(&self, record: &SessionRecord, now: SystemTime) -> Option<SystemTime> {
-        let end = self.expiry(record.created_at, now);
-        let gained = end.duration_since(record.expire_at).ok()?;
-        (!gained.is_zero() && gained >= self.renew_after).then_some(end)
+    /// Whether a session in use gains enough by a new end. A clock that was set back takes nothing away.
+    pub(super) fn is_worth_writing(&self, old_end: SystemTime, new_end: SystemTime) -> bool {
+        let gained = new_end.duration_since(old_end).unwrap_or_default();
+        !gained.is_zero() && gained >= self.renew_after
     }
 }
 
@@ -343,6 +382,18 @@ fn add_checks(checks: &mut Checks) {
                 "security.W043",
                 DOMAIN.name(),
                 "every sub-domain gets the session's cookie, and may set it",
+            );
+        }
+        if !support.store.can_revoke() && is_needed(site.get::<Routes>()) {
+            findings.push(
+                Finding::warning(
+                    "security.W044",
+                    "sessions are kept in cookies: who has a copy of one is not logged out by a logout",
+                )
+                .on(ENGINE.name())
+                .hint(
+                    "keep them in the database, by the feature `database-sessions` and DATABASE_URL; or silence the id",
+                ),
             );
         }
         csrf::check(site, settings, &support.csrf, findings);
