@@ -886,3 +886,48 @@ fn the_least_level_is_a_setting() {
         }
     });
 }
+
+#[test]
+fn a_signed_cookie_comes_back_as_it_was_or_not_at_all() {
+    covers!("http.request.signed_cookie");
+    block_on(async {
+        use demijohn_web::signing::{SignError, signed_cookie};
+        use demijohn_web::{Cookie, Request, Response};
+        async fn set(request: &mut Request, mut response: Response) -> Result<Response> {
+            for name in ["theme", "size"] {
+                Cookie::signed(request, name, "d\u{e4}rk; \"x\"")?.set(&mut response)?;
+            }
+            Ok(response)
+        }
+        async fn read(request: &mut Request) -> Option<String> {
+            let read: Result<String, SignError> = signed_cookie(request, "theme", Duration::from_secs(60));
+            let or_default: String = signed_cookie(request, "theme", Duration::from_secs(60)).unwrap_or_default();
+            Some(format!("{read:?} {or_default}"))
+        }
+        let mut site = Application::new()
+            .route("/set", get(async || "").after(set))
+            .route("/", get(async || "").before(read));
+        let clock = Clock::stopped(SystemTime::now());
+        site.site_mut().bag_mut().insert(clock.clone());
+        let client = site.test_client();
+        assert_eq!(client.get("/").await.text(), "Err(Missing) ");
+        client.get("/set").await;
+        assert_eq!(
+            client.get("/").await.text(),
+            "Ok(\"d\u{e4}rk; \\\"x\\\"\") d\u{e4}rk; \"x\""
+        );
+        let written = client.cookie("theme").unwrap();
+        for tampered in [
+            written.replacen('.', "x.", 1),
+            format!("{written}x"),
+            client.cookie("size").unwrap(),
+        ] {
+            client.set_cookie("theme", tampered);
+            assert_eq!(client.get("/").await.text(), "Err(BadSignature) ");
+        }
+        client.set_cookie("theme", written);
+        clock.advance(Duration::from_secs(62));
+        let old = client.get("/").await;
+        assert!(old.text().starts_with("Err(Expired"), "{}", old.text());
+    });
+}

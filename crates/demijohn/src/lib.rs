@@ -63,6 +63,8 @@ pub use demijohn_auth as auth;
 pub use demijohn_orm as orm;
 #[cfg(feature = "rest")]
 pub use demijohn_rest as rest;
+#[cfg(feature = "database-sessions")]
+pub use demijohn_sessions as sessions;
 #[cfg(feature = "templates")]
 pub use demijohn_template as template;
 

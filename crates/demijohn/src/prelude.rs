@@ -49,9 +49,9 @@ pub use demijohn_admin::{AdminExt, ModelAdmin, admin};
 pub use demijohn_rest::{Resource, ResourceExt, api};
 
 #[cfg(feature = "sessions")]
-pub use demijohn_web::CsrfToken;
-#[cfg(feature = "sessions")]
 pub use demijohn_web::session::{Principal, Session};
+#[cfg(feature = "sessions")]
+pub use demijohn_web::{CsrfToken, Messages};
 
 #[cfg(feature = "auth")]
 pub use demijohn_auth::{Passwords, hashing};
