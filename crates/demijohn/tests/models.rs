@@ -5,7 +5,7 @@
 use demijohn::check::Finding;
 use demijohn::orm::ModelRegistry;
 use demijohn::prelude::*;
-use demijohn::test::{Sources, TestData, block_on, call_command};
+use demijohn::test::{RequestFactory, Sources, TestData, block_on, call_command};
 use demijohn_covers::covers;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -369,4 +369,68 @@ fn blueprints_keep_their_order_have_names_of_their_own_and_their_models_are_foun
     let early = early.lock().unwrap();
     assert!(early[0].contains("before all models were registered"), "{early:?}");
     assert_eq!(early[1], "shop_item");
+}
+
+#[test]
+fn handlers_are_called_with_requests_made_by_hand() {
+    covers!("platform.test.request_factory");
+    async fn edit(
+        method: Method,
+        uri: demijohn::http::Uri,
+        headers: HeaderMap,
+        Path((shelf, row)): Path<(String, u8)>,
+        Query(query): Query<std::collections::HashMap<String, String>>,
+        Json(body): Json<Vec<u32>>,
+    ) -> Result<(StatusCode, String)> {
+        let agent = headers["user-agent"].to_str().unwrap_or("nobody");
+        let text = format!("{method} {} {shelf} {row} {} {body:?} {agent}", uri.path(), query["q"]);
+        match body.is_empty() {
+            true => Err(Error::not_found("nothing to edit")),
+            false => Ok((StatusCode::ACCEPTED, text)),
+        }
+    }
+    block_on(async {
+        let factory = RequestFactory::new();
+        let request = |body: &[u32]| {
+            let request = factory.put("/shelves/a/3?q=x").param("a").param(3);
+            request.header("user-agent", "tester").json(body)
+        };
+        // No route, no hook and no protection is in between: the arguments are the request's own.
+        let answer = request(&[1, 2]).call(edit).await.unwrap();
+        answer.assert_status(202);
+        assert_eq!(answer.text(), "PUT /shelves/a/3 a 3 x [1, 2] tester");
+        // An error comes as the handler returned it, not as a page.
+        let error = request(&[]).call(edit).await.unwrap_err();
+        assert_eq!(
+            (error.status(), error.to_string().as_str()),
+            (StatusCode::NOT_FOUND, "nothing to edit")
+        );
+        let refused = factory
+            .put("/")
+            .param("a")
+            .param("many")
+            .json(&[1])
+            .call(edit)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+
+        // The request by itself, for helpers that take one.
+        let mut request = factory.post("/orders?page=2").form([("name", "Ann")]).into_request();
+        assert_eq!(
+            (request.method(), request.full_path()),
+            (&Method::POST, "/orders?page=2")
+        );
+        let Form(form) = Form::<std::collections::HashMap<String, String>>::extract(&mut request)
+            .await
+            .unwrap();
+        assert_eq!(form["name"], "Ann");
+
+        // With what the site provides: its database.
+        let site = STOCKED.site();
+        let answer = site.get("/wherever").call(list).await.unwrap();
+        assert_eq!(answer.text(), "Pen, Ink");
+        let missing = factory.get("/").call(list).await.unwrap_err();
+        assert!(missing.to_string().contains("Db"), "{missing}");
+    });
 }
