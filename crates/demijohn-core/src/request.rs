@@ -137,7 +137,7 @@ impl Request {
         self.cookies().find(|(k, _)| *k == name).map(|(_, v)| v)
     }
 
-    /// All cookies, as sent.
+    /// All cookies, as sent. What is no pair, or no UTF-8, is passed over by itself: it takes no other cookie with it.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         cookie_pairs(self.head.headers.get_all(http::header::COOKIE))
     }
@@ -444,18 +444,20 @@ pub fn broken_body(error: BoxError) -> Error {
 /// The cookies of headers `Cookie`, as sent; see [`Request::cookies`].
 #[doc(hidden)]
 pub fn cookie_pairs<'v>(lines: impl IntoIterator<Item = &'v HeaderValue>) -> impl Iterator<Item = (&'v str, &'v str)> {
+    // White space of Unicode is part of a name: browsers let other sites' pages set such cookies where they would not let them set
+    // the name without it.
+    const SPACE: [char; 2] = [' ', '\t'];
     lines
         .into_iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
         .filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            let value = value.trim();
+            let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+            let value = value.trim_matches(SPACE);
             let value = value
                 .strip_prefix('"')
                 .and_then(|v| v.strip_suffix('"'))
                 .unwrap_or(value);
-            Some((name.trim(), value))
+            Some((name.trim_matches(SPACE), value))
         })
 }
 

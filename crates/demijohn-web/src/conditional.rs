@@ -105,7 +105,7 @@ impl Version {
         }
         if let Some(value) = self
             .modified
-            .and_then(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)).ok())
+            .and_then(|time| HeaderValue::try_from(http_date(time)).ok())
         {
             headers.insert(LAST_MODIFIED, value);
         }
@@ -132,6 +132,12 @@ fn tags(line: &str) -> Vec<&str> {
 
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+/// A date as headers have it. They know the years from 1970 to 9999, and what lies outside becomes the first or the last of their seconds.
+pub(crate) fn http_date(time: SystemTime) -> String {
+    const LAST: u64 = 253_402_300_799;
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds(time).min(LAST)))
 }
 
 /// Dates of HTTP have whole seconds.
@@ -405,7 +411,7 @@ fn several(headers: &mut HeaderMap, ranges: &[(u64, u64)], length: u64) -> Vec<S
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Part, Verdict, Version, parse_range};
+    use super::{Part, Verdict, Version, http_date, parse_range};
     use http::{HeaderMap, Method};
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -446,6 +452,13 @@ mod tests {
             ("if-unmodified-since", "Thu, 01 Jan 1970 00:16:39 GMT"),
             Verdict::Failed,
         );
+    }
+
+    #[test]
+    fn dates_that_headers_do_not_know() {
+        let long = Duration::from_secs(300_000_000_000);
+        assert_eq!(http_date(UNIX_EPOCH + long), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(http_date(UNIX_EPOCH - long), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]

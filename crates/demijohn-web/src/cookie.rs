@@ -182,7 +182,7 @@ impl Cookie {
         }
         if let Some(expires) = self.expires {
             text.push_str("; Expires=");
-            text.push_str(&httpdate::fmt_http_date(expires));
+            text.push_str(&crate::conditional::http_date(expires));
         }
         if self.secure {
             text.push_str("; Secure");

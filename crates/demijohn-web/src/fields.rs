@@ -12,6 +12,7 @@ use serde_core::de::{
 };
 use serde_core::forward_to_deserialize_any;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fmt;
 
 /// More faults than this are not collected.
@@ -140,6 +141,8 @@ fn in_plain_words(message: String) -> String {
     format!("must be {what}")
 }
 
+const NO_NUMBER: &str = "must be a number";
+
 impl<'a> Field<'a> {
     fn child(&self, name: &str, node: Node<'a>) -> Field<'a> {
         let path = match self.path.as_str() {
@@ -169,15 +172,30 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number with a fraction. What is none, or larger than all of them, would pass every check that compares (`NaN`, `inf`).
+    fn number(&self) -> Result<f64, Wrong> {
+        let number = match &self.node {
+            Node::StandIn => Some(0.0),
+            Node::Json(value) => value.as_f64(),
+            _ => self.text()?.trim().parse().ok(),
+        };
+        number
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| Wrong::custom(NO_NUMBER))
+    }
+
     /// The names of a map, in the order sent, each once, then those of missing ones that have a stand-in.
     fn entries(&self) -> Vec<(String, Node<'a>)> {
         let mut entries: Vec<(String, Node<'a>)> = Vec::new();
         match &self.node {
             Node::Pairs(pairs) => {
                 let pairs: &'a Pairs = pairs;
-                for (name, _) in pairs.iter() {
-                    if !entries.iter().any(|(known, _)| known == name) {
-                        entries.push((name.to_owned(), Node::Texts(pairs.all(name).collect())));
+                let mut known: HashMap<&str, usize> = HashMap::new();
+                for (name, value) in pairs.iter() {
+                    let at = *known.entry(name).or_insert(entries.len());
+                    match entries.get_mut(at) {
+                        Some((_, Node::Texts(texts))) => texts.push(value),
+                        _ => entries.push((name.to_owned(), Node::Texts(vec![value]))),
                     }
                 }
             }
@@ -231,8 +249,18 @@ impl<'de, 'a: 'de> Deserializer<'de> for Field<'a> {
         deserialize_u32 visit_u32 u32, "must be a whole number, 0 or more";
         deserialize_u64 visit_u64 u64, "must be a whole number, 0 or more";
         deserialize_u128 visit_u128 u128, "must be a whole number, 0 or more";
-        deserialize_f32 visit_f32 f32, "must be a number";
-        deserialize_f64 visit_f64 f64, "must be a number";
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        let number = self.number()? as f32;
+        match number.is_finite() {
+            true => visitor.visit_f32(number),
+            false => Err(Wrong::custom(NO_NUMBER)),
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_f64(self.number()?)
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {

@@ -174,12 +174,12 @@ pub struct Signed<T>(pub T);
 impl PathParam for f64 {
     const SCHEMA: (&'static str, &'static str) = ("number", "double");
 
-    /// Digits, a point, digits.
+    /// Digits, a point, digits; no more of them than make a number.
     fn from_segment(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.')?;
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         match digits(whole) && digits(fraction) {
-            true => text.parse().ok(),
+            true => text.parse().ok().filter(|number: &f64| number.is_finite()),
             false => None,
         }
     }

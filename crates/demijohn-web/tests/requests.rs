@@ -457,3 +457,65 @@ fn what_the_client_would_like() {
     assert!(accept("").accepts("anything/at-all"));
     assert!(accept("nonsense, q=1, /;;, text/html;q=7").accepts("image/png"));
 }
+
+/// One cookie that is odd takes no other with it, and is not taken for another.
+#[test]
+fn odd_cookies_harm_no_others() {
+    async fn show(cookies: Cookies) -> String {
+        cookies
+            .iter()
+            .map(|(name, value)| format!("[{name}|{value}]"))
+            .collect()
+    }
+    block_on(async {
+        let client = Application::new().route("/", get(show)).test_client();
+        for (line, shown) in [
+            ("a=\u{e4}; b=2", "[a|\u{e4}][b|2]"),
+            ("a; b=2", "[b|2]"),
+            (";;; ;b=2;", "[b|2]"),
+            ("=b; b=2", "[|b][b|2]"),
+            ("a=\"x y\"; b=\"", "[a|x y][b|\"]"),
+            ("a=b=c", "[a|b=c]"),
+            // White space that only Unicode knows is part of a name.
+            (
+                "\u{2000}b=1; \u{a0}b=2; b\u{85}=3; b=4",
+                "[\u{2000}b|1][\u{a0}b|2][b\u{85}|3][b|4]",
+            ),
+        ] {
+            assert_eq!(client.get("/").header("cookie", line).await.text(), shown, "{line}");
+        }
+    });
+}
+
+#[test]
+fn numbers_have_an_end() {
+    async fn query(Query(query): Query<BTreeMap<String, f64>>) -> String {
+        format!("{query:?}")
+    }
+    async fn single(Query(query): Query<BTreeMap<String, f32>>) -> String {
+        format!("{query:?}")
+    }
+    async fn path(Path(number): Path<f64>) -> String {
+        number.to_string()
+    }
+    block_on(async {
+        let client = Application::new()
+            .route("/query", get(query))
+            .route("/single", get(single))
+            .route("/path/{number}", get(path))
+            .test_client();
+        for number in ["NaN", "inf", "-infinity", "1e999", "x", ""] {
+            assert_eq!(
+                client.get(&format!("/query?a={number}")).await.status(),
+                400,
+                "{number}"
+            );
+        }
+        assert_eq!(client.get("/query?a=-1.5e3").await.text(), r#"{"a": -1500.0}"#);
+        assert_eq!(client.get("/single?a=0.1").await.text(), r#"{"a": 0.1}"#);
+        assert_eq!(client.get("/single?a=1e39").await.status(), 400);
+        let long = "9".repeat(400);
+        assert_eq!(client.get(&format!("/path/{long}.0")).await.status(), 404);
+        assert_eq!(client.get("/path/1.5").await.text(), "1.5");
+    });
+}
