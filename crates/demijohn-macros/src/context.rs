@@ -93,15 +93,26 @@ fn template_name(input: &DeriveInput) -> Result<Option<LitStr>> {
 
 /// Emits a `Folder`: a path in debug builds, the files themselves in release builds.
 pub(crate) fn templates(folder: &LitStr) -> Result<TokenStream> {
+    let path = quote!(::demijohn::template::Folder);
+    carried(folder, "templates", &path, &quote!(include_str))
+}
+
+/// The same of static files.
+pub(crate) fn static_files(folder: &LitStr) -> Result<TokenStream> {
+    let path = quote!(::demijohn::web::StaticFolder);
+    carried(folder, "static_files", &path, &quote!(include_bytes))
+}
+
+fn carried(folder: &LitStr, macro_name: &str, kind: &TokenStream, include: &TokenStream) -> Result<TokenStream> {
     let fail = |message: String| Error::new(folder.span(), message);
     let root = std::env::var_os("CARGO_MANIFEST_DIR")
         .map(PathBuf::from)
-        .ok_or_else(|| fail("`templates!` needs Cargo, which says where the crate is".into()))?;
+        .ok_or_else(|| fail(format!("`{macro_name}!` needs Cargo, which says where the crate is")))?;
     let relative = folder.value();
     let path = root.join(&relative);
     if !path.is_dir() {
         return Err(fail(format!(
-            "no folder `{relative}` beside this crate's Cargo.toml; make it, or name the folder that holds the templates"
+            "no folder `{relative}` beside this crate's Cargo.toml; make it, or name the folder that holds the files"
         )));
     }
     let mut names = Vec::new();
@@ -109,14 +120,13 @@ pub(crate) fn templates(folder: &LitStr) -> Result<TokenStream> {
     names.sort();
     let files = names.iter().map(|name| format!("/{relative}/{name}"));
     let relative = format!("/{relative}");
-    // In a debug build no file is named, so that editing a template rebuilds nothing.
+    // In a debug build no file is named, so that editing one rebuilds nothing.
     Ok(quote! {{
         #[cfg(debug_assertions)]
-        const FOLDER: ::demijohn::template::Folder =
-            ::demijohn::template::Folder::on_disk(concat!(env!("CARGO_MANIFEST_DIR"), #relative));
+        const FOLDER: #kind = #kind::on_disk(concat!(env!("CARGO_MANIFEST_DIR"), #relative));
         #[cfg(not(debug_assertions))]
-        const FOLDER: ::demijohn::template::Folder = ::demijohn::template::Folder::embedded(&[
-            #((#names, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), #files)))),*
+        const FOLDER: #kind = #kind::embedded(&[
+            #((#names, #include!(concat!(env!("CARGO_MANIFEST_DIR"), #files)))),*
         ]);
         FOLDER
     }})

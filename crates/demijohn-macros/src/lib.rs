@@ -35,6 +35,21 @@ pub fn templates(input: TokenStream) -> TokenStream {
         .into()
 }
 
+/// The static files of a folder beside the crate's `Cargo.toml`: read from disk in debug builds, carried in the program in release builds.
+///
+/// ```ignore
+/// App::new().static_files(static_files!("static"))
+/// ```
+///
+/// A release build sees a *new* file when the crate is next compiled; changes of known files are always seen.
+#[proc_macro]
+pub fn static_files(input: TokenStream) -> TokenStream {
+    let folder = parse_macro_input!(input as syn::LitStr);
+    context::static_files(&folder)
+        .unwrap_or_else(|e| e.to_compile_error())
+        .into()
+}
+
 /// Makes a struct a model: its metadata, its columns as queries see them, and its relations.
 ///
 /// ```ignore

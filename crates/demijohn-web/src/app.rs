@@ -64,6 +64,8 @@ impl Application {
         }
         #[cfg(feature = "storage")]
         crate::storage::install(&mut site);
+        #[cfg(feature = "static")]
+        crate::statics::install(&mut site);
         Application {
             site,
             options: Options {

@@ -28,6 +28,8 @@ mod app;
 #[cfg(feature = "axum")]
 mod axum;
 mod blueprint;
+#[cfg(any(feature = "compression", feature = "static"))]
+mod codings;
 mod commands;
 mod common;
 pub mod conditional;
@@ -73,6 +75,8 @@ mod shield;
 #[cfg(feature = "signing")]
 pub mod signing;
 mod state;
+#[cfg(feature = "static")]
+mod statics;
 #[cfg(feature = "storage")]
 mod storage;
 mod stream;
@@ -132,6 +136,8 @@ pub use shield::cors::Cors;
 pub use shield::csp::Csp;
 pub use shield::redirect::is_safe_redirect;
 pub use state::State;
+#[cfg(feature = "static")]
+pub use statics::{Static, StaticExt, StaticFolder};
 #[cfg(feature = "storage")]
 pub use storage::{FileStorage, Media, StorageExt};
 pub use stream::{Sender, Streamed};

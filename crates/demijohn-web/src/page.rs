@@ -216,6 +216,10 @@ fn plan(site: &mut Site) {
                 .function("csrf_token", || csrf(|token| Value::from(token.as_str())))
                 .function("csrf_input", || csrf(|token| Value::from_safe_string(token.input())));
         }
+        #[cfg(feature = "static")]
+        {
+            builder = builder.function("static_url", static_url);
+        }
         for setup in parts.setups {
             builder = setup(builder);
         }
@@ -245,6 +249,11 @@ fn check(bag: &Bag, findings: &mut Vec<Finding>) {
             Some(format!("no route `{name}`{}", meant.unwrap_or_default()))
         });
         findings.extend(unknown.into_iter().map(|fault| finding("templates.E003", fault)));
+    }
+    #[cfg(feature = "static")]
+    if let Some(files) = bag.get::<crate::Static>() {
+        let unknown = engine.check_calls("static_url", |name| (!files.has(name)).then(|| files.missing(name)));
+        findings.extend(unknown.into_iter().map(|fault| finding("templates.E004", fault)));
     }
     let Some(routes) = bag.get::<Routes>() else { return };
     let mut seen: Vec<&str> = Vec::new();
@@ -519,6 +528,19 @@ fn url_for(name: &str, params: Kwargs) -> std::result::Result<Value, minijinja::
         Some(Err(text)) => Err(fail(text)),
         None => Err(fail(
             "url_for works in pages; outside of a request there is no site".to_owned(),
+        )),
+    }
+}
+
+/// `static_url("css/app.css")`.
+#[cfg(feature = "static")]
+fn static_url(name: &str) -> std::result::Result<String, minijinja::Error> {
+    let fail = |text: String| minijinja::Error::new(ErrorKind::InvalidOperation, text);
+    let url = Here::with(|here| Some(here.site.get::<crate::Static>()?.url(name))).flatten();
+    match url {
+        Some(url) => url.map_err(|error| fail(error.to_string())),
+        None => Err(fail(
+            "static_url works in pages; outside of a request there is no site".to_owned(),
         )),
     }
 }

@@ -33,6 +33,8 @@
 //! | `sessions` | sessions in signed cookies: `Session`; forms that other sites cannot send (CSRF): `{{ csrf_input() }}` |
 //! | `database-sessions` | sessions in the database, which can be ended there; the command `clearsessions` |
 //! | `multipart` | forms with files |
+//! | `storage` | places for files that are kept: `.media("uploads")`, `media: Media`, `FileStorage` |
+//! | `static` | static files under names of their content: `.static_files(static_files!("static"))`, `{{ static_url("app.css") }}`, `collectstatic` |
 //! | `compression` | answers in gzip, brotli and zstd |
 //! | `signing` | signed values, by `SECRET_KEY` |
 //! | `uuid` | `Path<Uuid>` |

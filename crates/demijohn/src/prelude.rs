@@ -29,6 +29,11 @@ pub use demijohn_web::Axum;
 #[cfg(feature = "multipart")]
 pub use demijohn_web::{Files, Upload};
 
+#[cfg(feature = "static")]
+pub use demijohn_macros::static_files;
+#[cfg(feature = "static")]
+pub use demijohn_web::{Static, StaticExt};
+
 #[cfg(feature = "storage")]
 pub use demijohn_web::{FileStorage, Media, Storage, StorageExt};
 
