@@ -122,7 +122,7 @@ mod tests {
                 "ä{b:url(ä.png)}/*# sourceMappingURL=a.map */",
                 "ä{b:url(<ä.png>)}/*# sourceMappingURL=<a.map> */",
             ),
-            ("\"\\\"url(x)\"", "\"\\\"url(<x>)\""),
+            ("\"\\\"url(x)\"", "\"\\\"url(x)\""),
         ] {
             assert_eq!(css(text, &mut |reference| Some(format!("<{reference}>"))), expected);
             assert_eq!(css(text, &mut |_| None), text);
