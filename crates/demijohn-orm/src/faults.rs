@@ -39,12 +39,19 @@ impl FaultyDriver {
 }
 
 impl Seam {
-    fn pass<T: Send + 'static>(&self, step: BoxFuture<'static, Result<T>>) -> BoxFuture<'static, Result<T>> {
+    /// A driver may begin its work when it is called, before its answer is awaited: so it is not called when it is not reached.
+    fn pass<T: Send + 'static>(
+        &self,
+        step: impl FnOnce() -> BoxFuture<'static, Result<T>>,
+    ) -> BoxFuture<'static, Result<T>> {
         let lost = || Error::disconnected("the database is gone: a test wanted it");
         match (self.faults.strikes(), self.when) {
-            (false, _) => step,
+            (false, _) => step(),
             (true, When::Asked) => Box::pin(async move { Err(lost()) }),
-            (true, When::Answered) => Box::pin(async move { step.await.and(Err(lost())) }),
+            (true, When::Answered) => {
+                let step = step();
+                Box::pin(async move { step.await.and(Err(lost())) })
+            }
         }
     }
 }
@@ -55,12 +62,12 @@ impl Driver for FaultyDriver {
     }
 
     fn run(&self, unit: Unit) -> BoxFuture<'static, Result<Done>> {
-        self.seam.pass(self.inner.run(unit))
+        self.seam.pass(|| self.inner.run(unit))
     }
 
     fn begin(&self, at: At) -> BoxFuture<'static, Result<Box<dyn Transaction>>> {
         let seam = self.seam.clone();
-        let begun = self.seam.pass(self.inner.begin(at));
+        let begun = self.seam.pass(|| self.inner.begin(at));
         Box::pin(async move {
             let inner = begun.await?;
             Ok(Box::new(FaultyTransaction { inner, seam }) as Box<dyn Transaction>)
@@ -68,7 +75,7 @@ impl Driver for FaultyDriver {
     }
 
     fn batch(&self, sql: String) -> BoxFuture<'static, Result<()>> {
-        self.seam.pass(self.inner.batch(sql))
+        self.seam.pass(|| self.inner.batch(sql))
     }
 }
 
@@ -79,11 +86,11 @@ struct FaultyTransaction {
 
 impl Transaction for FaultyTransaction {
     fn run(&self, unit: Unit) -> BoxFuture<'static, Result<Done>> {
-        self.seam.pass(self.inner.run(unit))
+        self.seam.pass(|| self.inner.run(unit))
     }
 
     fn control(&self, control: Control) -> BoxFuture<'static, Result<()>> {
-        self.seam.pass(self.inner.control(control))
+        self.seam.pass(|| self.inner.control(control))
     }
 
     fn abandon(&self, savepoint: Option<u32>) {

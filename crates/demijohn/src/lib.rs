@@ -53,7 +53,7 @@ pub mod test;
 
 pub use app::App;
 pub use demijohn_core::site::Phase;
-pub use demijohn_core::{Configure, check, command, settings};
+pub use demijohn_core::{Configure, check, command, faults, settings};
 pub use demijohn_web as web;
 pub use demijohn_web::*;
 

@@ -71,7 +71,7 @@ fn import(text: &str) -> Option<(usize, &str, usize)> {
 }
 
 /// The same of `url(a.png)`, `url( "a.png" )`.
-fn url<'t>(text: &'t str, previous: Option<char>) -> Option<(usize, &'t str, usize)> {
+fn url(text: &str, previous: Option<char>) -> Option<(usize, &str, usize)> {
     const WORD: &str = "url(";
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
     if previous.is_some_and(is_word) || !text.get(..WORD.len())?.eq_ignore_ascii_case(WORD) {
