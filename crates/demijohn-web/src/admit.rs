@@ -1,6 +1,6 @@
 //! What is refused before anything of the site runs.
 
-use crate::framing::{MAX_FIELDS_BYTES, MAX_TARGET_BYTES};
+use crate::framing::{MAX_FIELDS, MAX_FIELDS_BYTES, MAX_TARGET_BYTES};
 use crate::shield::host;
 use demijohn_core::{Error, Request, Result};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
@@ -45,7 +45,7 @@ fn fits(request: &Request) -> Result<()> {
     }
     let fields = request.headers().iter();
     let bytes: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes > MAX_FIELDS_BYTES {
+    if bytes > MAX_FIELDS_BYTES || request.headers().len() > MAX_FIELDS {
         return Err(Error::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     match framing_is_plain(request) {

@@ -30,22 +30,37 @@ pub(crate) fn serve() -> Command {
         )
         .option_is_setting("bind", "BIND")
         .option_is_setting("workers", "WORKERS")
+        .arg(
+            Arg::new("tls-cert")
+                .long("tls-cert")
+                .value_name("FILE")
+                .help("the chain of certificates in PEM, for https (the setting TLS_CERT)"),
+        )
+        .arg(
+            Arg::new("tls-key")
+                .long("tls-key")
+                .value_name("FILE")
+                .help("its private key in PEM (the setting TLS_KEY)"),
+        )
+        .option_is_setting("tls-cert", "TLS_CERT")
+        .option_is_setting("tls-key", "TLS_KEY")
         .unstarted()
         .run(async |call| {
-            let mut serve = Serve::by_settings(call.settings())?;
-            if call.flag("reuse-port") {
-                serve = serve.reuse_port();
-            }
-            let bound = serve.inherit_or_bind()?;
-            let address = bound.address();
-            let stop = Stop::new();
-            on_signals(stop.clone());
-            let open = bound.open(Arc::clone(call.site())).await?;
-            // First of all lines, as programs wait for it to learn the port.
-            writeln!(call.out(), "http://{}/", shown(address))?;
-            call.out().flush()?;
-            open.serve(stop).await
-        })
+        let mut serve = Serve::by_settings(call.settings())?;
+        if call.flag("reuse-port") {
+            serve = serve.reuse_port();
+        }
+        let bound = serve.inherit_or_bind()?;
+        let address = bound.address();
+        let scheme = if bound.is_secure() { "https" } else { "http" };
+        let stop = Stop::new();
+        on_signals(stop.clone());
+        let open = bound.open(Arc::clone(call.site())).await?;
+        // First of all lines, as programs wait for it to learn the port.
+        writeln!(call.out(), "{scheme}://{}/", shown(address))?;
+        call.out().flush()?;
+        open.serve(stop).await
+    })
 }
 
 /// An address that a browser can open: `0.0.0.0` is none.

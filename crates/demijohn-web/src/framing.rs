@@ -10,7 +10,7 @@
 const MAX_METHOD_BYTES: usize = 64;
 pub(crate) const MAX_TARGET_BYTES: usize = 8 << 10;
 pub(crate) const MAX_FIELDS_BYTES: usize = 32 << 10;
-const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_FIELDS: usize = 100;
 /// Longest line of a chunk's size, extensions included, and how much of extensions one body may have.
 const MAX_CHUNK_LINE_BYTES: usize = 256;
 const MAX_EXTENSION_BYTES: usize = 4 << 10;

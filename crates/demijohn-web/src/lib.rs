@@ -83,6 +83,7 @@ mod stream;
 pub mod test;
 #[cfg(feature = "tower")]
 mod tower;
+mod transport;
 mod trie;
 #[cfg(feature = "multipart")]
 mod upload;

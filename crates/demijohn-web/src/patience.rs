@@ -97,8 +97,11 @@ impl Patience {
 
     fn look(&mut self) -> Verdict {
         let waits = self.busy.waits_for();
+        // Where answers are kept back request by request, bytes that go out are the one sign that they are taken.
+        let drains = waits == Wait::Request && self.busy.is_multiplexed();
         let bytes = match waits {
             Wait::Reading => self.busy.written(),
+            _ if drains => self.busy.written(),
             _ => self.busy.read(),
         };
         let answered = self.busy.answered();
@@ -113,7 +116,7 @@ impl Patience {
             Wait::Head => (self.times.head, false),
             // Who never sent a byte has the time of a head for it.
             Wait::Request if answered == 0 => (self.times.head, false),
-            Wait::Request => (self.times.idle, false),
+            Wait::Request => (self.times.idle, drains),
             Wait::Body => ((self.times.rate > 0).then(|| self.step * (BODY_LOOKS + 1)), true),
             Wait::Reading => (self.times.write, true),
         };

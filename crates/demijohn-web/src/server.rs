@@ -5,10 +5,14 @@
 
 mod accept;
 mod connection;
+#[cfg(feature = "tls")]
+mod http2;
 mod limits;
 mod listen;
 mod notify;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use stop::Stop;
 
@@ -23,6 +27,7 @@ use demijohn_core::{Bag, Error, Result};
 use limits::Limits;
 use listen::{explain, resolve};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -34,6 +39,7 @@ pub struct Serve {
     workers: usize,
     joins: bool,
     limits: Limits,
+    tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Serve {
@@ -44,6 +50,7 @@ impl Serve {
             workers: 1,
             joins: false,
             limits: Limits::default(),
+            tls: None,
         }
     }
 
@@ -55,6 +62,9 @@ impl Serve {
         let mut serve = Serve::on(settings.bind().to_string()).workers(settings.workers());
         serve.joins = settings.get(REUSE_PORT.name())?;
         serve.limits = Limits::read(settings);
+        if let Some((cert, key)) = limits::tls_files(settings)? {
+            serve = serve.with_tls(cert, key);
+        }
         Ok(serve)
     }
 
@@ -120,6 +130,19 @@ impl Serve {
         self
     }
 
+    /// By HTTPS, with the chain of certificates and the private key in these files (PEM), with TLS 1.2 and 1.3; clients may speak HTTP/2.
+    /// SIGHUP has them read again.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Serve {
+        self.with_tls(cert.into(), key.into())
+    }
+
+    fn with_tls(mut self, cert: PathBuf, key: PathBuf) -> Serve {
+        self.tls = Some((cert, key));
+        self
+    }
+
     /// On the sockets that whoever started the program passed on (systemd's `LISTEN_FDS`), else on new ones as [`bind`](Self::bind) makes
     /// them. A socket that is passed on outlives its servers, so connections wait in it while one goes and the next one comes.
     ///
@@ -142,6 +165,8 @@ impl Serve {
             address,
             limits: self.limits,
             handover: Handover::Kept,
+            #[cfg(feature = "tls")]
+            tls: private(self.tls.as_ref())?,
         })
     }
 
@@ -155,7 +180,10 @@ impl Serve {
             workers,
             joins,
             limits,
+            ..
         } = self;
+        #[cfg(feature = "tls")]
+        let tls = private(self.tls.as_ref())?;
         let wanted = resolve(&address)?;
         let shared = workers > 1 || joins;
         let taken = |error| explain(error, &address);
@@ -182,6 +210,8 @@ impl Serve {
             address: bound,
             limits,
             handover,
+            #[cfg(feature = "tls")]
+            tls,
         })
     }
 }
@@ -192,12 +222,27 @@ pub struct Bound {
     address: SocketAddr,
     limits: Limits,
     handover: Handover,
+    #[cfg(feature = "tls")]
+    tls: Option<tls::Tls>,
+}
+
+#[cfg(feature = "tls")]
+fn private(files: Option<&(PathBuf, PathBuf)>) -> Result<Option<tls::Tls>> {
+    files.map(|(cert, key)| tls::Tls::new(cert, key)).transpose()
 }
 
 impl Bound {
     /// The address that clients reach.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether they reach it by https.
+    pub fn is_secure(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests finish. A second signal ends the program at once.
@@ -257,7 +302,13 @@ impl Open {
         let Open { bound, site } = self;
         let _ending = StopOnDrop(stop.clone());
         let mut workers = Vec::new();
-        let door = Door::new(Arc::clone(&site), stop, bound.limits, bound.handover);
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+        let mut door = Door::new(Arc::clone(&site), stop, bound.limits, bound.handover);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = bound.tls {
+            tls.reload_on_signal();
+            door.tls = Some(tls);
+        }
         for (i, listener) in bound.listeners.into_iter().enumerate() {
             let door = door.clone();
             let (done, finished) = tokio::sync::oneshot::channel();

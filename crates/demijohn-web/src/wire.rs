@@ -4,6 +4,7 @@
 use crate::dispatch::panic_text;
 use crate::framing::{Fault, Framing, Phase};
 use crate::refusal::refusal;
+use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use demijohn_core::{Body, BoxError, BoxFuture};
 use std::io::{Error, IoSlice};
@@ -14,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How long a handler goes on when its client sends no more.
 ///
@@ -30,7 +30,7 @@ const DRAIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// A stream that is put back when hyper drops it.
 pub(crate) struct Wire {
-    stream: Option<TcpStream>,
+    stream: Option<Transport>,
     busy: Busy,
     framing: Framing,
     /// What came behind a head that asks for another protocol, until its answer shows whose it is.
@@ -47,14 +47,14 @@ pub(crate) struct Wire {
 pub(crate) struct Back(Arc<Mutex<Option<Returned>>>);
 
 struct Returned {
-    stream: TcpStream,
+    stream: Transport,
     /// The status that is still to be answered.
     refused: Option<u16>,
     phase: Phase,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> (Wire, Back) {
+    pub(crate) fn new(stream: Transport) -> (Wire, Back) {
         let back = Arc::default();
         let wire = Wire {
             stream: Some(stream),
@@ -74,7 +74,7 @@ impl Wire {
         self.busy.clone()
     }
 
-    fn stream(&mut self) -> Result<Pin<&mut TcpStream>, Error> {
+    fn stream(&mut self) -> Result<Pin<&mut Transport>, Error> {
         match &mut self.stream {
             Some(stream) => Ok(Pin::new(stream)),
             None => Err(std::io::ErrorKind::NotConnected.into()),
@@ -102,10 +102,7 @@ impl Wire {
         self.busy.0.starves.store(read.is_pending(), Ordering::Relaxed);
         ready!(read)?;
         let read = buf.filled().len() - had;
-        let doing = &self.busy.0;
-        doing
-            .read
-            .store(doing.read.load(Ordering::Relaxed).wrapping_add(read), Ordering::Relaxed);
+        counted(&self.busy.0.read, read);
         let good = self.inspect(&buf.filled()[had..]);
         if good < read && self.fault.is_none() {
             self.held = Bytes::copy_from_slice(&buf.filled()[had + good..]);
@@ -152,6 +149,11 @@ impl Wire {
     }
 }
 
+/// Adds where one thread alone adds, which costs less than an addition that others must see.
+fn counted(count: &AtomicUsize, more: usize) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
 /// How many requests of a connection are being answered.
 #[derive(Clone, Default)]
 pub(crate) struct Busy(Arc<Doing>);
@@ -169,6 +171,14 @@ struct Doing {
     phase: AtomicU8,
     /// hyper waits for bytes that have not come.
     starves: AtomicBool,
+    /// Several requests at a time: what is waited for, is counted.
+    is_multiplexed: bool,
+    /// Bodies whose readers wait for more, and bodies that wait to be taken.
+    starving: AtomicUsize,
+    blocked: AtomicUsize,
+    /// Requests that were taken back.
+    #[cfg(feature = "tls")]
+    cancelled: AtomicUsize,
     /// The client does not take what was last written.
     stuck: AtomicBool,
     /// A body came too slowly: nothing more of it is read.
@@ -183,6 +193,35 @@ struct Doing {
 }
 
 impl Busy {
+    /// For a connection that answers several requests at a time.
+    #[cfg(feature = "tls")]
+    pub(crate) fn multiplexed() -> Busy {
+        Busy(Arc::new(Doing {
+            is_multiplexed: true,
+            ..Doing::default()
+        }))
+    }
+
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.0.is_multiplexed
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waits_for() == Wait::Request
+    }
+
+    /// One more request was taken back.
+    #[cfg(feature = "tls")]
+    pub(crate) fn cancel(&self) {
+        self.0.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn cancelled(&self) -> usize {
+        self.0.cancelled.load(Ordering::Relaxed)
+    }
+
     /// One more, until it is dropped.
     pub(crate) fn begin(&self) -> Answering {
         self.0.answering.fetch_add(1, Ordering::Relaxed);
@@ -222,8 +261,10 @@ impl Busy {
     pub(crate) fn waits_for(&self) -> Wait {
         let phase = self.0.phase.load(Ordering::Relaxed);
         let answering = self.is_answering();
-        if self.is_stuck() {
+        if self.is_stuck() || self.0.blocked.load(Ordering::Relaxed) > 0 {
             Wait::Reading
+        } else if self.0.starving.load(Ordering::Relaxed) > 0 {
+            Wait::Body
         } else if phase == Phase::Body as u8 {
             match self.0.starves.load(Ordering::Relaxed) {
                 true => Wait::Body,
@@ -339,6 +380,13 @@ impl http_body::Body for Streaming {
         self.body.size_hint()
     }
 }
+
+#[cfg(feature = "tls")]
+pub(crate) use multiplexed::{Inbound, Outbound, Watched};
+
+/// What HTTP/2 needs for the same: there a stuck client does not stop the connection, only some of its requests.
+#[cfg(feature = "tls")]
+mod multiplexed;
 
 /// A request that is being answered.
 pub(crate) struct Answering(Arc<Doing>);
@@ -467,7 +515,7 @@ impl Back {
 }
 
 /// Sends the last bytes of a connection and closes it.
-pub(crate) async fn say_goodbye(stream: &mut TcpStream, last: &[u8]) {
+pub(crate) async fn say_goodbye(stream: &mut Transport, last: &[u8]) {
     let closing = async {
         stream.write_all(last).await?;
         stream.shutdown().await?;

@@ -5,6 +5,7 @@ use super::limits::Limits;
 use super::listen;
 use super::stop::Stop;
 use crate::refusal::refusal;
+use crate::transport::Transport;
 use crate::wire::say_goodbye;
 use demijohn_core::Bag;
 use std::future::poll_fn;
@@ -44,6 +45,8 @@ pub(super) struct Door {
     pub(super) stop: Stop,
     pub(super) limits: Limits,
     handover: Handover,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Tls>,
     open: Arc<AtomicUsize>,
     turned_away: Arc<AtomicUsize>,
 }
@@ -72,9 +75,19 @@ impl Door {
             stop,
             limits,
             handover,
+            #[cfg(feature = "tls")]
+            tls: None,
             open: Arc::default(),
             turned_away: Arc::default(),
         }
+    }
+
+    /// Whether words can be said to a client before it has said any.
+    fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_none();
+        #[cfg(not(feature = "tls"))]
+        true
     }
 
     fn let_in(&self, stream: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
@@ -84,7 +97,9 @@ impl Door {
                 connection(stream, peer, door).await;
                 drop(place);
             });
-        } else if let Some(place) = Counted::below(&self.turned_away, MAX_TURNED_AWAY) {
+        } else if self.is_plain()
+            && let Some(place) = Counted::below(&self.turned_away, MAX_TURNED_AWAY)
+        {
             connections.spawn_local(async move {
                 turn_away(stream).await;
                 drop(place);
@@ -94,7 +109,8 @@ impl Door {
 }
 
 /// There is no place: said at once, and to whoever asks (a balancer) in a way that lets it ask elsewhere.
-async fn turn_away(mut stream: TcpStream) {
+async fn turn_away(stream: TcpStream) {
+    let mut stream = Transport::Plain(stream);
     say_goodbye(&mut stream, &refusal(503, &[("retry-after", "1")])).await;
 }
 

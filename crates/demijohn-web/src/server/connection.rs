@@ -5,6 +5,7 @@ use crate::admit::Head;
 use crate::dispatch::Engine;
 use crate::patience::{Patience, Verdict};
 use crate::stream::EndsWithServer;
+use crate::transport::Transport;
 use crate::wire::{Streaming, Wire};
 use demijohn_core::{Body, Request};
 use http::StatusCode;
@@ -28,9 +29,26 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) {
-    let Door { site, stop, limits, .. } = door;
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &door.tls {
+        let Some(stream) = Box::pin(tls.handshake(stream, door.limits.times.head)).await else {
+            return;
+        };
+        let is_http2 = super::tls::speaks_http2(&stream);
+        let stream = Transport::Tls(Box::new(stream));
+        return match is_http2 {
+            true => Box::pin(super::http2::serve(stream, peer, door)).await,
+            false => Box::pin(http1(stream, peer, door)).await,
+        };
+    }
+    http1(Transport::Plain(stream), peer, door).await;
+}
+
+async fn http1(stream: Transport, peer: SocketAddr, door: Door) {
+    let Door { site, stop, limits, .. } = door;
+    let is_secure = stream.is_secure();
     let (wire, back) = Wire::new(stream);
     let busy = wire.busy();
     let watched = wire.busy();
@@ -56,7 +74,8 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) 
                 true => Body::empty(),
                 false => Body::stream(body),
             };
-            let request = Request::new(head, body, Arc::clone(&site), Some(peer));
+            let mut request = Request::new(head, body, Arc::clone(&site), Some(peer));
+            request.set_secure(is_secure);
             let mut response = Engine::of(&site).answer(request, Head::Inspected).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 answering.switch();
@@ -126,7 +145,7 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) 
 
 /// Drops headers with `_` in their names. A proxy that sets or removes `X-User` lets `X_User` pass, and much software takes
 /// the two for one.
-fn drop_ambiguous(headers: &mut HeaderMap) {
+pub(super) fn drop_ambiguous(headers: &mut HeaderMap) {
     let is_ambiguous = |name: &&HeaderName| name.as_str().contains('_');
     if headers.keys().any(|name| is_ambiguous(&name)) {
         let names: Vec<HeaderName> = headers.keys().filter(is_ambiguous).cloned().collect();

@@ -3,6 +3,8 @@
 use crate::patience::Times;
 use demijohn_core::check::{Checks, Finding};
 use demijohn_core::settings::{Key, Settings};
+use demijohn_core::{Error, Result};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const HEAD_SECONDS: Key<u64> = Key::new(
@@ -36,6 +38,28 @@ const GRACE_SECONDS: Key<u64> = Key::new(
     "30",
     "how long requests may go on after the signal to stop",
 );
+
+const TLS_CERT: Key<String> = Key::new(
+    "TLS_CERT",
+    "",
+    "a file with the site's certificate and those above it, in PEM; with TLS_KEY the server speaks https, and HTTP/2",
+);
+const TLS_KEY: Key<String> = Key::new("TLS_KEY", "", "a file with the private key of TLS_CERT, in PEM");
+
+/// The files of certificate and key, where there are both.
+pub(super) fn tls_files(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
+    let [cert, key] = [settings.value(&TLS_CERT)?, settings.value(&TLS_KEY)?];
+    match (cert.is_empty(), key.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) if cfg!(feature = "tls") => Ok(Some((cert.into(), key.into()))),
+        (false, false) => Err(Error::internal(
+            "TLS_CERT is set, and the program was built without https; add the feature `tls` of demijohn",
+        )),
+        _ => Err(Error::internal(
+            "TLS_CERT and TLS_KEY go together: set both for https, or none",
+        )),
+    }
+}
 
 /// What a server gives its connections.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +125,9 @@ pub(crate) fn declare(settings: &mut Settings) {
     }
     settings.declare(&MIN_RATE);
     settings.declare(&MAX_CONNECTIONS);
+    for key in [&TLS_CERT, &TLS_KEY] {
+        settings.declare(key);
+    }
 }
 
 pub(crate) fn add_checks(checks: &mut Checks) {

@@ -21,7 +21,10 @@ impl Running {
     }
 
     pub fn on(serve: Serve, app: Application) -> Running {
-        let ready = app.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
+        Running::of(serve, app.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap())
+    }
+
+    pub fn of(serve: Serve, ready: demijohn_web::Ready) -> Running {
         let bound = serve.grace(Duration::from_secs(5)).bind().unwrap();
         let address = bound.address();
         let stop = Stop::new();
