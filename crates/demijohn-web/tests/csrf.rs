@@ -2,6 +2,8 @@
 #![cfg(all(feature = "sessions", feature = "multipart", feature = "template"))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod running;
+
 use demijohn_core::check::Selection;
 use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
@@ -750,5 +752,61 @@ fn no_way_around_by_the_way_a_request_is_written() {
         assert_eq!(two.header("content-type", "text/plain").body("{}").await.status(), 403);
         let empty = stranger.post("/write").header("cookie", "").json(&1).await;
         assert_eq!(empty.status(), 403);
+    });
+}
+
+#[test]
+fn a_refused_body_is_no_request() {
+    use std::io::{Read, Write};
+    let server = running::Running::new(site(), 1);
+    let inner = "GET /write HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(5000);
+    let mut stream = server.connect();
+    let head = format!(
+        "POST /write HTTP/1.1\r\nHost: {0}\r\nOrigin: http://evil.example\r\nCookie: a=b\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {1}\r\n\r\n",
+        server.address,
+        inner.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The server may have closed by then.
+    let _ = stream.write_all(inner.as_bytes());
+    let _ = stream.write_all(b"GET /token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers);
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses: Vec<&str> = answers
+        .lines()
+        .filter_map(|line| line.strip_prefix("HTTP/1.1 "))
+        .map(|line| &line[..3])
+        .collect();
+    assert!(statuses == ["403"] || statuses == ["403", "200"], "{statuses:?}");
+    assert!(!answers.contains("written"));
+}
+
+#[test]
+fn a_socket_knows_its_visitor() {
+    covers!("channels.auth.session");
+    block_on(async {
+        use demijohn_web::{WebSocket, WebSocketUpgrade};
+        let site = site().route(
+            "/socket",
+            get(async |session: Session, upgrade: WebSocketUpgrade| {
+                upgrade.on_upgrade(async move |mut socket: WebSocket| {
+                    let who = session.principal_id().await?;
+                    socket.send(who.unwrap_or_else(|| "nobody".to_owned())).await
+                })
+            }),
+        );
+        let client = site.test_client();
+        assert_eq!(client.websocket("/socket").await.recv_text().await, "nobody");
+        client.post("/login").await;
+        assert_eq!(client.websocket("/socket").await.recv_text().await, "7");
+        // Not for pages of other sites, whatever cookies come along.
+        let foreign = client
+            .websocket("/socket")
+            .origin("http://evil.example")
+            .refused()
+            .await;
+        assert_eq!(foreign.status(), 403);
     });
 }
