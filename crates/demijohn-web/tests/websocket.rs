@@ -3,9 +3,14 @@
 
 use demijohn_core::Configure;
 use demijohn_covers::covers;
+use demijohn_web::session::{Principal, SessionSupport};
 use demijohn_web::test::{TestClient, block_on};
 use demijohn_web::websocket::{Message, Sender};
-use demijohn_web::{Application, Error, Pairs, Path, Query, Response, Result, State, WebSocket, WebSocketUpgrade, get};
+use demijohn_web::{
+    Application, Assemble, Error, Extract, Pairs, Path, Query, Rejection, Request, Response, Result, Session, State,
+    WebSocket, WebSocketUpgrade, get, post,
+};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -692,6 +697,116 @@ fn a_server_that_stops_says_so() {
         socket.stop_server();
         assert_eq!(socket.recv_close().await.code, 1001);
         assert_eq!(saves.recv().await, Some(1001));
+    });
+}
+
+#[test]
+fn a_socket_knows_who_is_logged_in() {
+    covers!("channels.auth.session");
+    async fn login(session: Session) -> Result<&'static str> {
+        session.login(&Principal::new("7", "hash-of-7")).await?;
+        Ok("in")
+    }
+    async fn who(session: Session) -> Result<String> {
+        Ok(session.principal_id().await?.unwrap_or_else(|| "nobody".into()))
+    }
+    async fn socket(upgrade: WebSocketUpgrade, session: Session) -> Response {
+        upgrade.on_upgrade(async move |mut socket: WebSocket| {
+            let who = session.principal_id().await?.unwrap_or_else(|| "nobody".into());
+            socket.send(who).await?;
+            // The answer is long gone, and with it the place where a change would be kept.
+            while let Some(message) = socket.recv().await? {
+                let changed = session.insert("said", message.as_text()).await;
+                socket.send_json(&changed.is_ok()).await?;
+            }
+            Ok(())
+        })
+    }
+    block_on(async {
+        let client = Application::new()
+            .with(SessionSupport)
+            .route("/login", post(login))
+            .route("/who", get(who))
+            .route("/socket", get(socket))
+            .test_client();
+        let browser = client.stranger();
+        assert_eq!(browser.post("/login").await.status(), 200);
+        for (client, name) in [(&client, "nobody"), (&browser, "7"), (&client.stranger(), "nobody")] {
+            assert_eq!(client.get("/who").await.text(), name);
+            let mut socket = client.websocket("/socket").await;
+            assert_eq!(socket.recv_text().await, name);
+            socket.send("x").await;
+            assert!(!socket.recv_json::<bool>().await);
+        }
+        // A page of another site opens none in this one's name.
+        let theirs = browser.websocket("/socket").origin("http://evil.example");
+        assert_eq!(theirs.refused().await.status(), 403);
+    });
+}
+
+#[test]
+fn tokens_let_in_programs() {
+    covers!("channels.auth.custom");
+    const NAMES: [(&str, &str); 2] = [("token-of-ann", "ann"), ("token-of-bob", "bob")];
+    #[derive(Clone)]
+    struct Caller(Option<&'static str>);
+    fn name(token: &str) -> Result<&'static str> {
+        let found = NAMES.iter().find(|(known, _)| *known == token);
+        found
+            .map(|(_, name)| *name)
+            .ok_or_else(|| Error::unauthorized("no such token"))
+    }
+    /// In the query or in a header; without one the first message has to bring it.
+    async fn authenticate(request: &mut Request) -> Result<()> {
+        let header = request
+            .header("authorization")
+            .and_then(|text| text.strip_prefix("Bearer "));
+        let token = match header {
+            Some(token) => Some(token.to_owned()),
+            None => request.query_value("token").map(Cow::into_owned),
+        };
+        let caller = token.map(|token| name(&token)).transpose()?;
+        request.extensions_mut().insert(Caller(caller));
+        Ok(())
+    }
+    impl Extract for Caller {
+        async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+            Ok(request.extensions().get().cloned().unwrap_or(Caller(None)))
+        }
+    }
+    async fn hello(upgrade: WebSocketUpgrade, Caller(known): Caller) -> Response {
+        upgrade.on_upgrade(async move |mut socket: WebSocket| {
+            let name = match known {
+                Some(name) => name,
+                None => match socket.recv().await? {
+                    Some(message) => name(message.as_text().unwrap_or_default())?,
+                    None => return Ok(()),
+                },
+            };
+            socket.send(format!("Hello, {name}!")).await
+        })
+    }
+    block_on(async {
+        let client = Application::new()
+            .route("/", get(hello).before(authenticate))
+            .test_client();
+        assert_eq!(
+            client.websocket("/?token=token-of-ann").await.recv_text().await,
+            "Hello, ann!"
+        );
+        let mut socket = client
+            .websocket("/")
+            .header("authorization", "Bearer token-of-bob")
+            .await;
+        assert_eq!(socket.recv_text().await, "Hello, bob!");
+        let mut socket = client.websocket("/").await;
+        socket.send("token-of-bob").await;
+        assert_eq!(socket.recv_text().await, "Hello, bob!");
+        assert_eq!(client.websocket("/?token=x").refused().await.status(), 401);
+        let mut socket = client.websocket("/").await;
+        socket.send("token-of-nobody").await;
+        let close = socket.recv_close().await;
+        assert_eq!((close.code, close.reason.as_str()), (1008, "no such token"));
     });
 }
 

@@ -205,6 +205,42 @@ fn each_event_goes_out_as_it_is_made() {
     }
 }
 
+/// A body in parts, each of which is there before the next one is made.
+#[test]
+fn a_body_in_parts_for_those_who_wait() {
+    covers!("channels.consumer.http");
+    #[derive(Clone)]
+    struct News(tokio::sync::broadcast::Sender<String>);
+    async fn wait(news: State<News>) -> Streamed {
+        let mut news = news.0.0.subscribe();
+        Streamed::write(async move |out| {
+            out.send("here;").await?;
+            while let Ok(text) = news.recv().await {
+                out.send(text).await?;
+            }
+            Ok(())
+        })
+    }
+    async fn tell(news: State<News>, text: String) -> &'static str {
+        let _ = news.0.0.send(text);
+        "told"
+    }
+    let site = Application::new()
+        .state(News(tokio::sync::broadcast::Sender::new(8)))
+        .route("/", get(wait))
+        .route("/tell", post(tell));
+    let running = Running::new(site, 1);
+    let mut stream = running.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    read_until(&mut stream, "here;");
+    for text in ["one", "two"] {
+        let head = "POST /tell HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nConnection: close";
+        let told = running.talk(&format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()));
+        assert!(told.ends_with("told"), "{told}");
+        read_until(&mut stream, text);
+    }
+}
+
 #[test]
 fn a_client_that_leaves_ends_what_makes_the_events() {
     let (app, ended) = app();

@@ -7,6 +7,7 @@ use demijohn_web::server::Serve;
 use demijohn_web::{Application, Path, Response, WebSocket, WebSocketUpgrade, get};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
@@ -530,4 +531,29 @@ fn sockets_are_connections_of_which_there_are_so_many() {
     std::thread::sleep(Duration::from_millis(400));
     socket.send(&frame(0x81, b"x"));
     assert_eq!(socket.frame(), Some((0x81, b"x".to_vec())));
+}
+
+#[test]
+fn hooks_of_start_and_end_run_once_however_many_workers() {
+    covers!("channels.lifespan");
+    let told: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let (at_start, at_end) = (Arc::clone(&told), Arc::clone(&told));
+    let app = app()
+        .on_start(move |_| {
+            at_start.lock().unwrap().push("start");
+            async { Ok(()) }
+        })
+        .on_stop(move |_| {
+            at_end.lock().unwrap().push("end");
+            async { Ok(()) }
+        });
+    let mut running = Running::new(app, 3);
+    let sockets: Vec<Socket> = (0..6).map(|_| Socket::open(&running, "/echo")).collect();
+    assert_eq!(*told.lock().unwrap(), ["start"]);
+    running.stop.begin();
+    for socket in sockets {
+        assert_eq!(socket.code(), 1001);
+    }
+    running.end();
+    assert_eq!(*told.lock().unwrap(), ["start", "end"]);
 }
