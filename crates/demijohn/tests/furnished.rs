@@ -121,3 +121,74 @@ fn a_database_that_is_busy_is_503_and_a_lookup_that_does_not_fit_is_400() {
         assert_eq!(client.get("/lookup").await.status(), 400);
     });
 }
+
+/// A hundred sockets share two connections of the database, since none keeps one while it is silent; and one that waits for the
+/// database, or for something that blocks, keeps no other waiting.
+#[test]
+fn sockets_hold_no_connection_and_stall_no_other() {
+    demijohn_covers::covers!("channels.database", "channels.consumer.sync_async");
+    async fn tags(upgrade: WebSocketUpgrade, db: Db) -> Response {
+        upgrade.on_upgrade(async move |mut socket: WebSocket| {
+            while let Some(message) = socket.recv().await? {
+                let name = message.as_text().unwrap_or_default();
+                new!(Tag { name }).save(&db).await?;
+                socket.send_json(&Tag::objects().count(&db).await?).await?;
+            }
+            Ok(())
+        })
+    }
+    struct Gate(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+    async fn blocking(upgrade: WebSocketUpgrade, gate: State<Gate>) -> Response {
+        upgrade.on_upgrade(async move |mut socket: WebSocket| {
+            socket.recv().await?;
+            tokio::task::spawn_blocking(move || gate.0.0.lock().unwrap().recv())
+                .await?
+                .map_err(|error| Error::internal(error.to_string()))?;
+            socket.send("through").await
+        })
+    }
+    let (open_gate, gate) = std::sync::mpsc::channel();
+    block_on(async {
+        let file = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?readers=1", file.path().join("db.sqlite3").display());
+        let ready = App::new()
+            .mount("/", Blueprint::new("blog").models(models![Tag]))
+            .state(Gate(gate.into()))
+            .route("/tags", get(tags))
+            .route("/blocking", get(blocking))
+            .build(Sources::none().var("DATABASE_URL", url))
+            .unwrap();
+        let client = ready.test_client();
+        let mut sockets = Vec::new();
+        for n in 1..=100_i64 {
+            let mut socket = client.websocket("/tags").await;
+            socket.send("a").await;
+            assert_eq!(socket.recv_json::<i64>().await, n);
+            sockets.push(socket);
+        }
+        let mut stuck = client.websocket("/blocking").await;
+        stuck.send("go").await;
+        let db = ready.site().get::<Db>().unwrap();
+        let mut waiting = sockets.pop().unwrap();
+        db.atomic(async |_| {
+            // The writer is held by this test.
+            waiting.send("b").await;
+            assert!(waiting.is_silent(std::time::Duration::from_millis(50)).await);
+            let mut plain = client.websocket("/blocking").await;
+            open_gate.send(()).unwrap();
+            assert_eq!(stuck.recv_text().await, "through");
+            plain.send("go").await;
+            open_gate.send(()).unwrap();
+            assert_eq!(plain.recv_text().await, "through");
+            assert!(waiting.is_silent(std::time::Duration::ZERO).await);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(waiting.recv_json::<i64>().await, 101);
+        for (socket, n) in sockets.iter_mut().zip(102_i64..) {
+            socket.send("c").await;
+            assert_eq!(socket.recv_json::<i64>().await, n);
+        }
+    });
+}
