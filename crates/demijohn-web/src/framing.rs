@@ -470,6 +470,9 @@ fn is_control(byte: u8) -> bool {
 }
 
 #[cfg(test)]
+mod agreement;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

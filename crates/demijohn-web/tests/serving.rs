@@ -81,6 +81,7 @@ fn a_panic_ends_its_request_alone() {
 
 #[test]
 fn malformed_requests_are_refused_and_the_server_goes_on() {
+    covers!("server.limits");
     let running = Running::new(app(), 1);
     let long_head = format!(
         "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {}\r\n\r\n",
