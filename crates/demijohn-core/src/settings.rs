@@ -534,8 +534,13 @@ impl Settings {
             } else {
                 shown_name(&path)
             };
+            let mut told = Vec::new();
             for misfit in (declared.check)(&name, self.tree.at(&path)) {
-                findings.push(self.tell(misfit));
+                // A value that was read in two ways fits neither; the first says what it is to be.
+                if !told.contains(&misfit.name) {
+                    told.push(misfit.name.clone());
+                    findings.push(self.tell(misfit));
+                }
             }
         }
         self.unknown_names(&mut findings);
@@ -594,7 +599,13 @@ impl Settings {
                 Finding::error("settings.E001", format!("expected {expected}{found} ({origin})"))
                     .hint(match origin {
                         Origin::Default | Origin::Code(_) => how_to_set(&name),
-                        origin => format!("change the value: {origin}"),
+                        Origin::File(path, line) | Origin::DotEnv(path, line) => {
+                            format!("mend line {line} of {}", path.display())
+                        }
+                        Origin::Environment(variable) => {
+                            format!("set the environment variable {variable} to such a value, or unset it")
+                        }
+                        Origin::Option(option) => format!("give {option} such a value, or leave it out"),
                     })
                     .on(name)
             }

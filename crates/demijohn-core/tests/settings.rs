@@ -510,3 +510,60 @@ fn a_value_that_is_no_utf8_is_told_by_the_name_of_its_variable() {
     assert!(findings[0].message.contains("environment variable WORKERS"));
     assert!(findings[1].message.contains("environment variable SHOP__CURRENCY"));
 }
+
+#[test]
+fn what_no_host_is_called_is_told_with_the_name_in_it() {
+    let hint = |hosts: &str| {
+        let settings = Settings::from_pairs([("ALLOWED_HOSTS", hosts), ("DEBUG", "true")]);
+        settings
+            .findings()
+            .iter()
+            .map(|f| format!("{} {}", f.id, f.hint))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    for good in [
+        "*",
+        "localhost",
+        "www.example.org",
+        ".example.org",
+        "192.0.2.7",
+        "[::1]",
+        "my_host,a-b.c",
+    ] {
+        assert_eq!(hint(good), "", "{good}");
+    }
+    for (bad, name) in [
+        ("https://www.example.org/", "www.example.org"),
+        ("www.example.org:8000", "www.example.org"),
+        ("*.example.org", ".example.org"),
+        ("example.org.", "example.org"),
+        ("::1", "[::1]"),
+    ] {
+        assert_eq!(hint(bad), format!("settings.E011 write `{name}`"), "{bad}");
+    }
+    assert!(hint("bücher.example").contains("xn--"));
+    assert!(hint("a b").contains("names such as"));
+    assert!(hint("good.example,[x]").contains("names such as"));
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_told_once_with_where_to_mend_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    fs::write(&file, "debug = true\n[bind]\nx = 1\n").unwrap();
+    let mut settings = Settings::new();
+    settings.load(Sources::none().file(&file).var("WORKERS", "many"));
+    let told: Vec<(String, String)> = settings
+        .findings()
+        .iter()
+        .map(|f| (f.object.clone(), f.hint.clone()))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        told[0],
+        ("BIND".to_owned(), format!("mend line 2 of {}", file.display()))
+    );
+    let variable = "set the environment variable WORKERS to such a value, or unset it";
+    assert_eq!(told[1], ("WORKERS".to_owned(), variable.to_owned()));
+}

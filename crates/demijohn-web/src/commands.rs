@@ -2,7 +2,7 @@
 
 use crate::routes::{Listed, Routes};
 use crate::server::{Serve, Stop, on_signals};
-use demijohn_core::command::{Arg, ArgAction, Command, builder, value_parser};
+use demijohn_core::command::{Arg, ArgAction, Command, builder};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ pub(crate) fn serve() -> Command {
             Arg::new("workers")
                 .long("workers")
                 .value_name("N")
-                .value_parser(value_parser!(u16))
                 .help("runtimes, one thread each; 0 means one per core (the setting WORKERS)"),
         )
         .arg(
@@ -46,21 +45,27 @@ pub(crate) fn serve() -> Command {
         .option_is_setting("tls-key", "TLS_KEY")
         .unstarted()
         .run(async |call| {
-        let mut serve = Serve::by_settings(call.settings())?;
-        if call.flag("reuse-port") {
-            serve = serve.reuse_port();
-        }
-        let bound = serve.inherit_or_bind()?;
-        let address = bound.address();
-        let scheme = if bound.is_secure() { "https" } else { "http" };
-        let stop = Stop::new();
-        on_signals(stop.clone());
-        let open = bound.open(Arc::clone(call.site())).await?;
-        // First of all lines, as programs wait for it to learn the port.
-        writeln!(call.out(), "{scheme}://{}/", shown(address))?;
-        call.out().flush()?;
-        open.serve(stop).await
-    })
+            let mut serve = Serve::by_settings(call.settings())?;
+            if call.flag("reuse-port") {
+                serve = serve.reuse_port();
+            }
+            let bound = serve.inherit_or_bind()?;
+            let address = bound.address();
+            let scheme = if bound.is_secure() { "https" } else { "http" };
+            let stop = Stop::new();
+            on_signals(stop.clone());
+            let open = bound.open(Arc::clone(call.site())).await?;
+            // First of all lines, as programs wait for it to learn the port.
+            writeln!(call.out(), "{scheme}://{}/", shown(address))?;
+            call.out().flush()?;
+            if call.settings().debug() {
+                tracing::info!(
+                    target: "demijohn::server",
+                    "in development, not for production: errors show the insides of the site; `cargo build --release` makes what others may reach"
+                );
+            }
+            open.serve(stop).await
+        })
 }
 
 /// An address that a browser can open: `0.0.0.0` is none.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
@@ -23,7 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged.
-pub(crate) const LOG: Key<String> = Key::new(
+pub(crate) const LOG: Key<Levels> = Key::new(
     "LOG",
     "info",
     "what is logged: a level, or levels by target as in `warn,demijohn::request=info,my_site=debug`; RUST_LOG wins over it; unless it is set, a site in development logs its own crate at `debug`",
@@ -35,6 +35,32 @@ pub(crate) const LOG_FORMAT: Key<LogFormat> = Key::new(
     "auto",
     "how log lines are written: `plain`, `json`, or `auto`: plain in development and on a terminal, else JSON",
 );
+
+/// A level, or levels by target.
+pub(crate) struct Levels(String);
+
+// By hand, as below.
+impl<'de> Deserialize<'de> for Levels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // A bare word that is no level would be a target, of which everything is logged, and of all others nothing.
+        let is_told = |part: &str| match part.split_once('=') {
+            Some((target, level)) => !target.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok(),
+            None => part.parse::<LevelFilter>().is_ok(),
+        };
+        match text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .all(is_told)
+        {
+            true => Ok(Levels(text)),
+            false => Err(de::Error::custom(
+                "a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or levels by target, such as `warn,my_site=debug`",
+            )),
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum LogFormat {
@@ -99,7 +125,9 @@ pub(crate) fn start(settings: &Settings, console: &Console, program: &str) -> Lo
 
 /// The setting; in development a site tells more of itself, unless somebody said otherwise.
 fn by_setting(settings: &Settings, program: &str) -> String {
-    let text = settings.value(&LOG).unwrap_or_default();
+    let text = settings
+        .value(&LOG)
+        .map_or_else(|_| "info".to_owned(), |levels| levels.0);
     let is_default = settings
         .origin(LOG.name())
         .is_none_or(|origin| *origin == Origin::Default);

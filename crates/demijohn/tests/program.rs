@@ -111,6 +111,28 @@ fn a_log_that_cannot_be_understood_is_told() {
     assert!(stderr.contains("`demijohn=loud` does not say what to log"), "{stderr}");
 }
 
+#[test]
+fn what_is_no_level_of_the_log_is_found_before_it_silences_all() {
+    let told = |level: &str| {
+        let output = process("check")
+            .env("LOG", level)
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    for good in ["info", "OFF", "warn,my_site=debug", "my_site::shop = trace, error"] {
+        assert!(!told(good).contains("settings.E001"), "{good}: {}", told(good));
+    }
+    for bad in ["loud", "info,my_site", "my_site=loud", "=debug"] {
+        assert!(
+            told(bad).contains("LOG: (settings.E001) expected a level"),
+            "{bad}: {}",
+            told(bad)
+        );
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_site_logs_warnings_by_itself_and_details_in_development() {

@@ -49,14 +49,16 @@ impl Running {
         line.trim_end().to_owned()
     }
 
-    /// The address in the first line that has one.
-    fn address(&mut self) -> String {
+    /// The address in the first line that has one, and what was told before: a site that is filled says so before it serves.
+    fn address(&mut self) -> (String, String) {
+        let mut told = String::new();
         loop {
             let line = self.line();
             if let Some((_, rest)) = line.split_once("http://") {
                 let (address, _) = rest.split_once('/').expect("an address ends in a slash");
-                return address.to_owned();
+                return (address.to_owned(), told);
             }
+            told.push_str(&line);
         }
     }
 }
@@ -84,8 +86,7 @@ fn fails(command: &mut Command) -> String {
 fn an_empty_folder_is_all_it_needs() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut running = start(&mut program(folder.path()));
-    let address = running.address();
-    let told = running.line();
+    let (address, told) = running.address();
     assert!(!told.contains('\u{1b}'), "plain text: {told}");
     let password = told.rsplit(' ').next().expect("a password").to_owned();
     assert_eq!(password.len(), 16, "{told}");
@@ -95,7 +96,7 @@ fn an_empty_folder_is_all_it_needs() {
 
     // It finds what it wrote, and makes up no new password.
     let mut again = start(&mut program(folder.path()));
-    let address = again.address();
+    let (address, _) = again.address();
     assert!(get(&address, "/api/articles?limit=1").contains("\"articlesCount\":200"));
     drop(again);
     assert!(folder.path().join("conduit.sqlite3").is_file());
@@ -110,8 +111,7 @@ fn it_runs_on_the_database_that_it_is_given() {
         .env("DATABASE_URL", format!("sqlite://{}", file.display()))
         .env("DEMO_PASSWORD", "open sesame");
     let mut running = start(&mut command);
-    let address = running.address();
-    let told = running.line();
+    let (address, told) = running.address();
     assert!(
         told.contains("DEMO_PASSWORD") && !told.contains("open sesame"),
         "{told}"
@@ -128,8 +128,7 @@ fn production_makes_up_no_password() {
         .env("DEBUG", "false")
         .env("SECRET_KEY", "0123456789abcdef-not-for-any-real-site-0123456789abcdef");
     let mut running = start(&mut command);
-    let address = running.address();
-    let told = running.line();
+    let (address, told) = running.address();
     assert!(told.contains("none has a password"), "{told}");
     assert!(get(&address, "/api/articles?limit=1").contains("\"articlesCount\":200"));
 }

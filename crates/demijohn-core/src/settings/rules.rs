@@ -3,8 +3,20 @@
 use super::{BIND, Settings};
 use crate::check::{Checks, Finding};
 
-/// The rules of the mode that the site runs in.
+/// The rules of the mode that the site runs in, and what no mode understands.
 pub(super) fn mode(settings: &Settings, findings: &mut Vec<Finding>) {
+    for host in settings.allowed_hosts() {
+        if let Some(mend) = no_host(host) {
+            findings.push(
+                Finding::error(
+                    "settings.E011",
+                    format!("`{host}` is no name of a host, so no visitor would be answered by it"),
+                )
+                .on("ALLOWED_HOSTS")
+                .hint(mend),
+            );
+        }
+    }
     let loopback = settings.bind().is_loopback();
     match settings.debug() {
         true if !loopback && !cfg!(debug_assertions) => findings.push(
@@ -26,6 +38,43 @@ pub(super) fn mode(settings: &Settings, findings: &mut Vec<Finding>) {
         true => {}
         false => production(settings, loopback, findings),
     }
+}
+
+/// What to write in place of something that no host is called.
+fn no_host(text: &str) -> Option<String> {
+    const PLAIN: &str = "write names such as `www.example.org`, `.example.org` for all below one, or an address: `192.0.2.7`, `[2001:db8::7]`";
+    let is_name = |name: &str| {
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        name.split('.').all(is_part)
+    };
+    let is_address = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
+    if text == "*" || is_name(text.strip_prefix('.').unwrap_or(text)) {
+        return None;
+    }
+    if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && is_address(inside)
+    {
+        return None;
+    }
+    if is_address(text) {
+        return Some(format!("write `[{text}]`"));
+    }
+    if !text.is_ascii() {
+        return Some("write the name as browsers send it, in ASCII: `xn--..`".to_owned());
+    }
+    // An address of a page, a port, a star as in other programs, a dot at the end: the name is in it.
+    let name = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let name = name.split(['/', ':']).next().unwrap_or_default();
+    let name = name.strip_prefix('*').unwrap_or(name).trim_end_matches('.');
+    Some(match is_name(name.strip_prefix('.').unwrap_or(name)) {
+        true => format!("write `{name}`"),
+        false => PLAIN.to_owned(),
+    })
 }
 
 fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) {
