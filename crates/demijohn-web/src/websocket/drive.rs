@@ -35,6 +35,10 @@ pub(crate) const CLIENT_BUFFER_BYTES: usize = 16 << 10;
 /// Longer messages go out in frames of this size, because the buffer for writing keeps the size of the largest frame.
 const FRAME_BYTES: usize = 16 << 10;
 
+/// Answers to pings pile up behind a client that does not read; of those that find no room here the last is kept. A frame of ours finds
+/// room, since it goes in when everything is out.
+const WRITE_BUFFER_BYTES: usize = 2 * FRAME_BYTES;
+
 /// What holds for one socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -75,6 +79,7 @@ impl Drive {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
+            .max_write_buffer_size(WRITE_BUFFER_BYTES)
             .max_message_size(Some(limits.max_message_bytes))
             .max_frame_size(Some(limits.max_message_bytes));
         let io = Counted {
@@ -241,15 +246,16 @@ impl Drive {
 
     /// One step of what goes to the client: ready when something went on.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if self.flushes {
-            return match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(())) => {
-                    self.flushes = false;
-                    Poll::Ready(Ok(()))
-                }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(End::Broken(self.broken(&error)))),
-            };
+        let flushed = match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => {
+                self.flushes = true;
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(())) => std::mem::take(&mut self.flushes),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(End::Broken(self.broken(&error)))),
+        };
+        if flushed {
+            return Poll::Ready(Ok(()));
         }
         let frame = match self.rest.take() {
             Some(rest) => self.next_frame(Data::Continue, rest),

@@ -557,3 +557,42 @@ fn hooks_of_start_and_end_run_once_however_many_workers() {
     running.end();
     assert_eq!(*told.lock().unwrap(), ["start", "end"]);
 }
+
+/// Answers to pings do not pile up behind a client that never reads them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_flood_of_pings_costs_no_memory() {
+    fn resident_bytes() -> usize {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+    let running = running();
+    let mut socket = Socket::open(&running, "/echo");
+    let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
+    socket.send(&pings);
+    let before = resident_bytes();
+    for _ in 0..400 {
+        socket.0.write_all(&pings).unwrap();
+    }
+    // Fifty megabytes were sent, and as much would have been answered.
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes more");
+    // It goes on where it was: some answers, of whole frames, then the echo.
+    let mut reader = Socket(socket.0.try_clone().unwrap());
+    let reading = std::thread::spawn(move || {
+        let mut pongs = 0;
+        loop {
+            match reader.frame().unwrap() {
+                (0x8A, content) => {
+                    assert_eq!(content, [b'x'; 125]);
+                    pongs += 1;
+                }
+                other => return (pongs, other),
+            }
+        }
+    });
+    socket.send(&frame(0x81, b"still here"));
+    let (pongs, echo) = reading.join().unwrap();
+    assert!(pongs > 0);
+    assert_eq!(echo, (0x81, b"still here".to_vec()));
+}
