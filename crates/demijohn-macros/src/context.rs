@@ -152,7 +152,7 @@ fn walk(folder: &Path, prefix: &str, names: &mut Vec<String>) -> std::io::Result
 
 #[cfg(test)]
 mod tests {
-    use super::{derive, templates};
+    use super::{derive, static_files, templates};
     use syn::parse_quote;
 
     #[track_caller]
@@ -207,5 +207,12 @@ mod tests {
             .expect("this crate has a folder `src`")
             .to_string();
         assert!(tokens.contains("\"context.rs\""), "{tokens}");
+        // A release build carries the files, whatever they hold.
+        let tokens = static_files(&parse_quote!("src")).expect("the same folder").to_string();
+        let release = tokens.split("cfg (not (debug_assertions))").nth(1).unwrap_or_default();
+        assert!(
+            release.contains("(\"model/emit.rs\" , include_bytes ! (concat !"),
+            "{tokens}"
+        );
     }
 }

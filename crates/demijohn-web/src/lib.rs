@@ -140,7 +140,7 @@ pub use state::State;
 #[cfg(feature = "static")]
 pub use statics::{Static, StaticExt, StaticFolder};
 #[cfg(feature = "storage")]
-pub use storage::{FileStorage, Media, StorageExt};
+pub use storage::{FileStorage, Media, MemoryStorage, StorageExt};
 pub use stream::{Sender, Streamed};
 #[cfg(feature = "tower")]
 pub use tower::Inside;

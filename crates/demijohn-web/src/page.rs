@@ -26,21 +26,23 @@
 //! Templates that do not parse, that extend or include what is not there, that a [`Page`] names and nobody has, that use
 //! a name which the page does not hand over, and links to routes that do not exist; each with file and line.
 
-use crate::routes::Routes;
+use crate::hook::{Before, BeforeFn, BeforeHook};
+use crate::routes::{Routes, scoped};
 use crate::urls::Urls;
 use demijohn_core::check::{Check, Finding, nearest};
 use demijohn_core::reply::content;
 use demijohn_core::request::new_nonce;
 use demijohn_core::site::{Bag, Phase, Site};
-use demijohn_core::{Assemble, Error, Operation, Part, Reply, Request, Response, Result};
+use demijohn_core::{Assemble, BoxFuture, Error, Operation, Part, Reply, Request, Response, Result};
 use demijohn_template::minijinja::functions::Function;
 #[cfg(feature = "sessions")]
 use demijohn_template::minijinja::value::{Enumerator, ObjectRepr};
-use demijohn_template::minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Object, Value};
+use demijohn_template::minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Object, Value, merge_maps};
 use demijohn_template::minijinja::{self, ErrorKind};
 use demijohn_template::{Builder, Context, Engine, Fault, Folder, Template};
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// A page: its struct names the template and holds what the template shows.
@@ -91,10 +93,10 @@ impl Reply for Rendered {
 pub fn render_text(request: &Request, template: &str, context: impl Context) -> Result<String> {
     let engine = request.provided::<Arc<Engine>>()?;
     let here = Here::enter(request);
+    let context = with_values(request, context.into_value());
     // There in tests only.
     let rendered = match request.extensions().get::<crate::test::Pages>() {
         Some(pages) => {
-            let context = context.into_value();
             pages.note(engine.family(template), &context);
             engine.render(template, context)
         }
@@ -108,6 +110,48 @@ pub fn render_text(request: &Request, template: &str, context: impl Context) -> 
         }
         Error::from(error)
     })
+}
+
+/// What hooks have found for all pages; those of the page itself win.
+fn with_values(request: &Request, context: Value) -> Value {
+    match request.extensions().get::<PageValues>() {
+        Some(values) => merge_maps([Value::from_pairs(values.0.iter().cloned()), context]),
+        None => context,
+    }
+}
+
+/// Values of this request for every template that it renders, in the order they were found.
+#[derive(Clone, Default)]
+struct PageValues(Vec<(&'static str, Value)>);
+
+struct ValueHook<F, V>(&'static str, F, PhantomData<fn() -> V>);
+
+impl<F, V> BeforeHook for ValueHook<F, V>
+where
+    V: Into<Value> + Send + 'static,
+    F: for<'a> BeforeFn<'a, Result<V>>,
+{
+    fn run<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Result<Option<Response>>> {
+        Box::pin(async move {
+            let value = self.1.call(&mut *request).await?.into();
+            let values = request.extensions_mut().get_or_insert_default::<PageValues>();
+            values.0.retain(|(name, _)| *name != self.0);
+            values.0.push((self.0, value));
+            Ok(None)
+        })
+    }
+}
+
+/// A hook on its way to where it runs.
+struct BringValue(&'static str, Before);
+
+impl Part for BringValue {
+    fn install(self: Box<Self>, site: &mut Site) {
+        let BringValue(name, hook) = *self;
+        // Where the hook did not run, on an error's page for one, the name is there and nothing stands behind it.
+        Box::new(Setup(Box::new(move |builder| builder.global(name, ())))).install(site);
+        scoped(site).before.push(hook);
+    }
 }
 
 fn content_type(template: &str) -> &'static str {
@@ -148,6 +192,27 @@ pub trait TemplatesExt: Assemble {
         A: for<'a> FunctionArgs<'a> + 'static,
     {
         self.with(Setup(Box::new(move |builder| builder.function(name, function))))
+    }
+
+    /// Adds a value of the request for all templates of the site or the blueprint: who is logged in, what is in the basket (Flask's and
+    /// Django's context processors). A value of the page itself wins over it.
+    ///
+    /// The hook runs before each handler, so it should cost little; before it, and where it did not run, the value is none.
+    ///
+    /// ```ignore
+    /// async fn viewer(request: &mut Request) -> Result<Option<String>> {
+    ///     Session::of(request)?.principal_id().await
+    /// }
+    ///
+    /// App::new().template_value("viewer", viewer) // {% if viewer %}Log out{% endif %}
+    /// ```
+    #[must_use]
+    fn template_value<V, F>(self, name: &'static str, hook: F) -> Self
+    where
+        V: Into<Value> + Send + 'static,
+        F: for<'a> BeforeFn<'a, Result<V>>,
+    {
+        self.with(BringValue(name, Arc::new(ValueHook(name, hook, PhantomData))))
     }
 
     /// Adds a value for all templates.
@@ -213,7 +278,7 @@ fn plan(site: &mut Site) {
         {
             builder = builder
                 .global("messages", Value::from_object(MessagesHere))
-                .function("csrf_token", || csrf(|token| Value::from(token.as_str())))
+                .global("csrf_token", Value::from_object(CsrfHere))
                 .function("csrf_input", || csrf(|token| Value::from_safe_string(token.input())));
         }
         #[cfg(feature = "static")]
@@ -475,7 +540,28 @@ impl Object for MessageHere {
     }
 }
 
-/// `{{ csrf_token() }}` for scripts, `{{ csrf_input() }}` for forms.
+/// `{{ csrf_token() }}` for scripts; `{{ csrf_token }}`, as Django has it, is the same.
+#[cfg(feature = "sessions")]
+#[derive(Debug)]
+struct CsrfHere;
+
+#[cfg(feature = "sessions")]
+impl Object for CsrfHere {
+    fn call(
+        self: &Arc<Self>,
+        _: &mut minijinja::State<'_, '_>,
+        _: &[Value],
+    ) -> std::result::Result<Value, minijinja::Error> {
+        csrf(|token| Value::from(token.as_str()))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = csrf(|token| Value::from(token.as_str())).map_err(|_| fmt::Error)?;
+        f.write_str(token.as_str().unwrap_or_default())
+    }
+}
+
+/// `{{ csrf_input() }}` for forms.
 #[cfg(feature = "sessions")]
 fn csrf(show: impl FnOnce(&crate::CsrfToken) -> Value) -> std::result::Result<Value, minijinja::Error> {
     let visit = Here::with(|here| here.visit.get(&here.site)).flatten();

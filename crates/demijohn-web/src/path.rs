@@ -185,7 +185,12 @@ impl PathParam for f64 {
     }
 
     fn to_segment(&self) -> Cow<'_, str> {
-        format!("{self:?}").into()
+        // Never `1e20`, which is read nowhere.
+        let digits = self.to_string();
+        match digits.contains('.') {
+            true => digits.into(),
+            false => format!("{digits}.0").into(),
+        }
     }
 }
 

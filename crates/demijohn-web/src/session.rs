@@ -219,6 +219,11 @@ impl State {
         self.expire_at = Some(record.expire_at);
     }
 
+    /// Nothing is remembered of the visitor. An expiry of nothing is nothing.
+    fn is_empty(&self) -> bool {
+        self.principal.is_none() && self.data.keys().all(|key| key == EXPIRY)
+    }
+
     /// There is no session any more.
     fn forget(&mut self) {
         *self = State {
@@ -294,7 +299,7 @@ impl Visit {
         }
         let Support { store, clock, .. } = &*self.support;
         let now = clock.wall();
-        let empty = state.data.is_empty() && state.principal.is_none();
+        let empty = state.is_empty();
         let Some(key) = state.key.clone() else {
             if !empty {
                 let record = state.record(&self.support, now);
@@ -528,7 +533,7 @@ impl Session {
     pub async fn renew_id(&self) -> Result<()> {
         let mut state = self.0.open_to_change().await?;
         let (data, principal) = (state.data.clone(), state.principal.clone());
-        if data.is_empty() && principal.is_none() {
+        if state.is_empty() {
             return Ok(());
         }
         self.begin(&mut state, data, principal).await

@@ -244,6 +244,8 @@ fn check(files: &Static, settings: &Settings, findings: &mut Vec<Finding>) {
             );
         }
     }
+    #[cfg(feature = "storage")]
+    media_apart(files, settings, findings);
     let made = match files.0.hashed {
         Some(_) => None,
         None => Hashed::of(&files.0.sources, &files.0.url).ok(),
@@ -256,6 +258,35 @@ fn check(files: &Static, settings: &Settings, findings: &mut Vec<Finding>) {
             )
             .on(broken.file.as_str())
             .hint("correct the reference, or add the file"),
+        );
+    }
+}
+
+/// What strangers upload must never come out among the files that the site trusts.
+#[cfg(feature = "storage")]
+fn media_apart(files: &Static, settings: &Settings, findings: &mut Vec<Finding>) {
+    let (root, url) = crate::storage::place(settings);
+    if root.as_os_str().is_empty() {
+        return;
+    }
+    let collected = settings.value(&ROOT).unwrap_or_default();
+    let folders = files.0.sources.iter().filter_map(Source::folder);
+    let mut folders = folders.chain((!collected.as_os_str().is_empty()).then_some(collected.as_path()));
+    if let Some(folder) = folders.find(|folder| overlap(&root, folder)) {
+        findings.push(
+            Finding::error(
+                "staticfiles.E008",
+                "MEDIA_ROOT and a folder of static files lie in each other",
+            )
+            .on(folder.display().to_string())
+            .hint("keep uploads in a folder of their own: static files are served as the site's own"),
+        );
+    }
+    let is_below = |a: &str, b: &str| !a.is_empty() && b.starts_with(a);
+    if is_below(&url, &files.0.url) || is_below(&files.0.url, &url) {
+        findings.push(
+            Finding::error("staticfiles.E009", "MEDIA_URL and STATIC_URL lie in each other")
+                .hint("give them paths of their own, as in `/media/` and `/static/`"),
         );
     }
 }

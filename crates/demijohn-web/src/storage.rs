@@ -4,7 +4,11 @@
 
 mod disk;
 mod media;
+mod memory;
 
 pub use disk::FileStorage;
 pub(crate) use media::install;
+#[cfg(feature = "static")]
+pub(crate) use media::place;
 pub use media::{Media, StorageExt};
+pub use memory::MemoryStorage;

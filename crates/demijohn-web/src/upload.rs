@@ -110,6 +110,14 @@ impl Upload {
         &self.content_type
     }
 
+    /// The charset that the content type names, if it names one.
+    pub fn charset(&self) -> Option<&str> {
+        let parameters = self.content_type.split(';').skip(1);
+        let named = parameters.filter_map(|parameter| parameter.split_once('='));
+        let mut named = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+        named.next().map(|(_, value)| value.trim().trim_matches('"'))
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
         self.length

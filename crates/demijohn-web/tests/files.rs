@@ -7,8 +7,8 @@ use demijohn_core::{BoxFuture, Error};
 use demijohn_covers::covers;
 use demijohn_web::test::{Parts, TestClient, block_on};
 use demijohn_web::{
-    Application, Body, FileStorage, Files, Form, Json, Media, Pairs, Query, Result, StaticExt, StaticFolder, Storage,
-    StorageExt, Storages, TemplatesExt, UploadLimits, get, post,
+    Application, Body, FileStorage, Files, Form, Json, Media, MemoryStorage, Pairs, Query, Result, StaticExt,
+    StaticFolder, Storage, StorageExt, Storages, TemplatesExt, UploadLimits, get, post,
 };
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
@@ -258,6 +258,102 @@ fn temporary_files_go_however_the_request_ends() {
     });
 }
 
+#[test]
+fn a_client_that_goes_away_leaves_no_temporary_file() {
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async {
+        let client = Application::new()
+            .upload_limits(UploadLimits {
+                memory_bytes: 10,
+                temp_dir: Some(folder.path().to_owned()),
+                ..UploadLimits::default()
+            })
+            .route("/", post(async |files: Files| files.len().to_string()))
+            .test_client();
+        let head = "--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n";
+        let sending = client
+            .post("/")
+            .header("content-type", "multipart/form-data; boundary=x")
+            .body(Body::stream(Stalls(vec![head.into(), vec![1; 1 << 20].into()])));
+        let mut sending = std::pin::pin!(sending.into_future());
+        // It is on the disk, and then the client is gone.
+        while entries(folder.path()).is_empty() {
+            let wait = std::time::Duration::from_millis(1);
+            assert!(
+                tokio::time::timeout(wait, &mut sending).await.is_err(),
+                "the body never ends"
+            );
+        }
+    });
+    assert_eq!(entries(folder.path()), [""; 0]);
+}
+
+/// These pieces, and then nothing for ever.
+struct Stalls(Vec<bytes::Bytes>);
+
+impl http_body::Body for Stalls {
+    type Data = bytes::Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, &'static str>>> {
+        match self.0.is_empty() {
+            true => std::task::Poll::Pending,
+            false => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(self.0.remove(0))))),
+        }
+    }
+}
+
+#[test]
+fn files_of_a_form_small_and_large() {
+    covers!("fastapi.files");
+    block_on(async {
+        let client = Application::new()
+            .max_body_bytes(10 << 20)
+            .route(
+                "/",
+                post(async |Form(texts): Form<Pairs>, files: Files| -> Result<String> {
+                    let Some(small) = files.get("f") else {
+                        return Ok(format!("{} {}", files.is_empty(), texts.len()));
+                    };
+                    let mut told = format!("{} {:?} ", texts.get("title").unwrap_or_default(), small.charset());
+                    for file in files.all("f") {
+                        let mut chunks = file.chunks().await?;
+                        let (mut count, mut pieces) = (0, 0);
+                        while let Some(piece) = chunks.next().await? {
+                            count += piece.len() as u64;
+                            pieces += 1;
+                        }
+                        assert_eq!((count, file.bytes().await?.len() as u64), (file.len(), file.len()));
+                        let place = if file.path().is_some() { "disk" } else { "memory" };
+                        told += &format!(
+                            "{} {} {} {place} {}; ",
+                            file.file_name(),
+                            file.content_type(),
+                            file.len(),
+                            pieces > 1
+                        );
+                    }
+                    Ok(told)
+                }),
+            )
+            .test_client();
+        let parts = Parts::new()
+            .text("title", "T")
+            .file("f", "a.txt", "text/plain; charset=\"iso-8859-1\"", "small")
+            .file("f", "b.bin", "application/x-b", vec![1; 4 << 20]);
+        assert_eq!(
+            client.post("/").multipart(parts).await.text(),
+            "T Some(\"iso-8859-1\") a.txt text/plain; charset=\"iso-8859-1\" 5 memory false; b.bin application/x-b 4194304 disk true; "
+        );
+        let none = Parts::new().text("title", "T");
+        assert_eq!(client.post("/").multipart(none).await.text(), "true 1");
+        assert_eq!(client.post("/").form([("title", "T")]).await.text(), "true 1");
+    });
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
@@ -409,30 +505,12 @@ impl http_body::Body for Pieces {
     }
 }
 
-/// Some bytes, and then nothing for ever.
-struct Endless(bool);
-
-impl http_body::Body for Endless {
-    type Data = bytes::Bytes;
-    type Error = &'static str;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, &'static str>>> {
-        match std::mem::replace(&mut self.0, true) {
-            true => std::task::Poll::Pending,
-            false => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(vec![1; 1 << 20].into())))),
-        }
-    }
-}
-
 #[test]
 fn a_caller_that_goes_away_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     block_on(async {
         let storage = FileStorage::new(folder.path());
-        let saving = storage.save("a.txt", Body::stream(Endless(false)));
+        let saving = storage.save("a.txt", Body::stream(Stalls(vec![vec![1; 1 << 20].into()])));
         assert!(
             tokio::time::timeout(std::time::Duration::from_millis(200), saving)
                 .await
@@ -548,6 +626,34 @@ impl Storage for Memory {
 }
 
 #[test]
+fn files_in_memory() {
+    covers!("http.storage.inmemory");
+    block_on(async {
+        let files = MemoryStorage::new();
+        let name = files.save("x/y/a.txt", "0123".into()).await.unwrap();
+        let second = files.save("x/b.html", "1".into()).await.unwrap();
+        assert!(name.starts_with("x/y/") && name.ends_with(".txt") && !second.contains('.'));
+        let shared: Arc<dyn Storage> = Arc::new(files.clone());
+        assert_eq!(whole(shared.open(&name).await.unwrap()).await.unwrap(), b"0123");
+        assert_eq!(whole(shared.read(&name, 1..9).await.unwrap()).await.unwrap(), b"123");
+        assert_eq!(whole(shared.read(&name, 8..9).await.unwrap()).await.unwrap(), b"");
+        assert!(shared.details(&name).await.unwrap().created.is_some());
+        assert_eq!(
+            (shared.size(&name).await.unwrap(), shared.exists("x").await.unwrap()),
+            (4, false)
+        );
+        let listing = shared.list("x/").await.unwrap();
+        assert_eq!((listing.folders, listing.files.len()), (vec!["y".to_owned()], 1));
+        assert_eq!(shared.list("").await.unwrap().folders, ["x"]);
+        assert_eq!(shared.list("../x").await.unwrap_err().status(), 404);
+        assert_eq!(shared.save("../a", "".into()).await.unwrap_err().status(), 400);
+        shared.delete(&name).await.unwrap();
+        assert_eq!(shared.open(&name).await.unwrap_err().status(), 404);
+        assert_eq!(shared.url(&second).unwrap(), format!("/media/{second}"));
+    });
+}
+
+#[test]
 fn storages_of_others() {
     covers!("http.storage.aliases");
     block_on(async {
@@ -635,7 +741,7 @@ fn uploads() -> Uploads {
             "/upload",
             post(async |files: Files, media: Media| -> Result<String> {
                 let file = files.get("f").ok_or_else(|| Error::bad_request("no file"))?;
-                let name = media.save("notes", file.content().await?, file.file_name()).await?;
+                let name = media.save_upload("notes", file).await?;
                 media.url(&name)
             }),
         );
@@ -1194,6 +1300,59 @@ fn run(site: Application, settings: &[(&str, &str)], args: &[&str]) -> (i32, Str
 }
 
 #[test]
+fn collected_files_are_small_and_kept_for_a_year() {
+    covers!("deploy.static");
+    let css = format!("b{{c:url(../d.png)}}{}", "/* words and words again */".repeat(50));
+    let (_folder, files) = static_folder(&[("css/a.css", &css), ("d.png", "d")]);
+    let target = tempfile::tempdir().unwrap();
+    let root = target.path().to_str().unwrap();
+    let site = || Application::new().static_files(files);
+    let (code, text) = run(site(), &[("STATIC_ROOT", root)], &["collectstatic"]);
+    assert_eq!(code, 0, "{text}");
+    block_on(async {
+        let sources = demijohn_core::settings::Sources::none()
+            .set("DEBUG", false)
+            .var("STATIC_ROOT", root);
+        let client = site()
+            .build(sources)
+            .unwrap_or_else(|findings| panic!("{findings:?}"))
+            .test_client();
+        let files = client.site().get::<demijohn_web::Static>().unwrap();
+        let (url, picture) = (files.url("css/a.css").unwrap(), files.url("d.png").unwrap());
+        let plain = client.get(&url).header("accept-encoding", "identity").await;
+        let name = picture.rsplit('/').next().unwrap();
+        assert!(plain.text().contains(&format!("url(../{name})")), "{}", plain.text());
+        let mut tags = vec![plain.header("etag").unwrap().to_owned()];
+        for coding in ["br", "zstd", "gzip"] {
+            let answer = client.get(&url).header("accept-encoding", coding).await;
+            assert_eq!(answer.header("content-encoding"), Some(coding));
+            assert_eq!(
+                answer.header("cache-control"),
+                Some("public, max-age=31536000, immutable")
+            );
+            assert_eq!(answer.header("content-type"), Some("text/css; charset=utf-8"));
+            assert!(answer.bytes().len() * 2 < plain.bytes().len());
+            let mut unpacked = Vec::new();
+            let mut bytes = answer.bytes();
+            match coding {
+                "br" => drop(brotli::BrotliDecompress(&mut bytes, &mut unpacked)),
+                "zstd" => unpacked = zstd::decode_all(bytes).unwrap(),
+                _ => drop(std::io::Read::read_to_end(
+                    &mut flate2::read::GzDecoder::new(bytes),
+                    &mut unpacked,
+                )),
+            }
+            assert_eq!(unpacked, plain.bytes());
+            tags.push(answer.header("etag").unwrap().to_owned());
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 4);
+        assert_eq!(client.get(&picture).await.header("content-encoding"), None);
+    });
+}
+
+#[test]
 fn collecting_static_files() {
     covers!("http.static.collect", "http.static.manifest", "platform.cmd.findstatic");
     let (folder, files) = static_folder(&[
@@ -1307,7 +1466,7 @@ fn collecting_static_files() {
 
 #[test]
 fn static_files_that_are_not_there_are_found_by_check() {
-    let (_folder, files) = static_folder(&[("app.css", "a{b:url(gone.png)}")]);
+    let (folder, files) = static_folder(&[("app.css", "a{b:url(gone.png)}")]);
     let page = demijohn_template::Folder::embedded(&[("a.html", "<link href=\"{{ static_url('ap.css') }}\">")]);
     let site = || Application::new().static_files(files).templates(page);
     for debug in ["true", "false"] {
@@ -1318,6 +1477,13 @@ fn static_files_that_are_not_there_are_found_by_check() {
         );
         assert!(text.contains("staticfiles.W001") && text.contains("gone.png"), "{text}");
     }
+    let inside = folder.path().join("uploads");
+    let apart = [("MEDIA_ROOT", inside.to_str().unwrap()), ("MEDIA_URL", "/static/m/")];
+    let (code, text) = run(site(), &apart, &["check"]);
+    assert!(
+        code != 0 && text.contains("staticfiles.E008") && text.contains("staticfiles.E009"),
+        "{text}"
+    );
     for (name, value) in [
         ("STATIC_URL", "static/"),
         ("STATIC_URL", "//cdn"),

@@ -25,6 +25,8 @@ struct Inner {
     rows: HashMap<String, SessionRecord>,
     steps: usize,
     fail_at: usize,
+    /// The step that fails is done all the same: only its answer is lost.
+    done: bool,
 }
 
 impl Memory {
@@ -46,9 +48,14 @@ impl Memory {
     fn step<T>(&self, run: impl FnOnce(&mut HashMap<String, SessionRecord>) -> T) -> Result<T> {
         let mut inner = self.0.lock().unwrap();
         inner.steps += 1;
-        match inner.steps == inner.fail_at {
+        let fails = inner.steps == inner.fail_at;
+        if fails && !inner.done {
+            return Err(Error::bare(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        let outcome = run(&mut inner.rows);
+        match fails {
             true => Err(Error::bare(StatusCode::SERVICE_UNAVAILABLE)),
-            false => Ok(run(&mut inner.rows)),
+            false => Ok(outcome),
         }
     }
 }
@@ -354,25 +361,28 @@ fn of_two_cookies_of_one_name_none_is_taken() {
     });
 }
 
-/// Whatever step of the store fails: the answer is the failure, without a cookie, and the visitor goes on where they were or where they
-/// wanted to be.
+/// Whatever step of the store fails, before or after it was done: the answer is the failure, without a cookie, and the visitor goes on
+/// where they were or where they wanted to be, at worst as a stranger; never as somebody else, or with half of it.
 #[test]
 fn a_store_that_fails_leaves_nothing_half_done() {
     block_on(async {
-        for (path, before, after) in [
-            ("/", "7/tea", "7/tea"),
-            ("/basket", "7/tea", "7/rum"),
-            ("/login", "7/tea", "7/tea"),
-            ("/logout", "7/tea", "/"),
-            ("/end-others", "7/tea", "7/tea"),
-        ] {
+        let paths = [
+            ("/", "7/tea"),
+            ("/basket", "7/rum"),
+            ("/login", "7/tea"),
+            ("/logout", "/"),
+            ("/end-others", "7/tea"),
+        ];
+        for ((path, after), done) in paths.into_iter().flat_map(|path| [(path, false), (path, true)]) {
             let mut n = 0;
             loop {
                 n += 1;
                 let (client, memory, _) = with_store();
                 put(&client, "tea").await;
                 client.post("/login").await;
+                let old = client.cookie("sessionid").unwrap();
                 memory.fail_at(n);
+                memory.0.lock().unwrap().done = done;
                 let answer = match path {
                     "/" => client.get("/").await,
                     _ => client.post(path).form([("put", "rum")]).await,
@@ -381,12 +391,19 @@ fn a_store_that_fails_leaves_nothing_half_done() {
                     break;
                 }
                 memory.fail_at(0);
-                assert_eq!(answer.status(), 503, "{path}, step {n}");
-                assert_eq!(cookies(&answer), [""; 0], "{path}, step {n}");
+                let place = format!("{path}, step {n}, done: {done}");
+                assert_eq!(answer.status(), 503, "{place}");
+                assert_eq!(cookies(&answer), [""; 0], "{place}");
                 let seen = shown(&client).await;
-                assert!(seen == before || seen == after, "{path}, step {n}: {seen}");
-                assert_eq!(put(&client, "milk").await.status(), 200);
-                assert!(shown(&client).await.ends_with("/milk"));
+                let good = seen == "7/tea" || seen == after || (done && path == "/login" && seen == "/");
+                assert!(good, "{place}: {seen}");
+                assert_eq!(put(&client, "milk").await.status(), 200, "{place}");
+                assert!(shown(&client).await.ends_with("/milk"), "{place}");
+                assert_eq!(client.post("/login").await.status(), 200, "{place}");
+                assert_eq!(shown(&client).await, "7/milk", "{place}");
+                let thief = client.stranger();
+                thief.set_cookie("sessionid", old);
+                assert_eq!(shown(&thief).await, "/", "{place}");
             }
             assert!(n > 1, "{path} takes steps");
         }
@@ -929,5 +946,73 @@ fn a_signed_cookie_comes_back_as_it_was_or_not_at_all() {
         clock.advance(Duration::from_secs(62));
         let old = client.get("/").await;
         assert!(old.text().starts_with("Err(Expired"), "{}", old.text());
+    });
+}
+
+#[test]
+fn every_template_has_what_the_site_says_of_the_request() {
+    covers!(
+        "flask.hooks.context_processor",
+        "templates.engine.custom_processor",
+        "http.shortcut.render",
+        "flask.template.globals"
+    );
+    block_on(async {
+        use demijohn_web::{Blueprint, Request};
+        async fn basket_of(request: &mut Request) -> Result<Option<String>> {
+            Session::of(request)?.get("basket").await
+        }
+        async fn brand(_: &mut Request) -> Result<&'static str> {
+            Ok("Cellar")
+        }
+        async fn plain(error: &Error, _: &mut Request) -> (StatusCode, demijohn_web::page::Rendered) {
+            (error.status(), render("page.html", context! { a => 0 }))
+        }
+        const PAGE: &str =
+            "{{ request.path }} {{ url_for('home') }} {{ a }} {{ brand }}{% if basket %} <{{ basket }}>{% endif %}";
+        let shop = Blueprint::new("shop")
+            .template_value("brand", async |_: &mut Request| Ok("Shop"))
+            .route(
+                "/",
+                get(async || (StatusCode::CREATED, render("page.html", context! { a => 1 }))),
+            );
+        let site = Application::new()
+            .with(SessionSupport)
+            .templates(Folder::embedded(&[("page.html", PAGE)]))
+            .template_value("basket", basket_of)
+            .template_value("brand", brand)
+            .error_pages(plain)
+            .route(
+                "/",
+                get(async || (StatusCode::CREATED, render("page.html", context! { a => 1 }))).name("home"),
+            )
+            .route(
+                "/own",
+                get(async || render("page.html", context! { a => 2, brand => "Mine" })),
+            )
+            .route("/basket", post(basket))
+            .mount("/shop", shop);
+        let client = site.test_client();
+        let answer = client.get("/").await;
+        assert_eq!((answer.status().as_u16(), answer.text()), (201, "/ / 1 Cellar"));
+        put(&client, "t&a").await;
+        assert_eq!(client.get("/").await.text(), "/ / 1 Cellar <t&amp;a>");
+        assert_eq!(client.get("/own").await.text(), "/own / 2 Mine <t&amp;a>");
+        assert_eq!(client.get("/shop/").await.text(), "/shop/ / 1 Shop <t&amp;a>");
+        // Where no hook ran the name is there all the same.
+        let refused = client.enforce_csrf().post("/basket").await;
+        assert_eq!((refused.status().as_u16(), refused.text()), (403, "/basket / 0 None"));
+    });
+}
+
+#[test]
+fn an_expiry_of_nothing_is_nothing() {
+    block_on(async {
+        let (client, memory, _) = with_store();
+        client
+            .session(async |session| session.set_expiry(Expiry::WithBrowser).await)
+            .await
+            .unwrap();
+        assert_eq!((memory.len(), client.cookie("sessionid")), (0, None));
     });
 }

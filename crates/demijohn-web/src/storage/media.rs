@@ -39,7 +39,7 @@ const FOLDER_MODE: Key<String> = Key::new(
 /// async fn upload(files: Files, media: Media) -> Result<String> {
 ///     let file = files.get("photo").ok_or_else(|| Error::bad_request("no photo"))?;
 ///     // The name goes into a row of the database.
-///     let name = media.save("photos", file.content().await?, file.file_name()).await?;
+///     let name = media.save_upload("photos", file).await?;
 ///     media.url(&name)
 /// }
 ///
@@ -73,6 +73,15 @@ impl Media {
             folder => format!("{folder}/{file_name}"),
         };
         self.0.save(&name, content.into()).await
+    }
+
+    /// Keeps an upload in a folder: [`save`](Self::save) of its content.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    #[cfg(feature = "multipart")]
+    pub async fn save_upload(&self, folder: &str, upload: &crate::Upload) -> Result<String> {
+        self.save(folder, upload.content().await?, upload.file_name()).await
     }
 
     /// A file as an answer, safe for what somebody else made: see [`File::untrusted`].
@@ -213,6 +222,15 @@ pub(crate) fn install(site: &mut Site) {
         site.route(&format!("{url}{{*name}}"), get(serve).name("media"));
         Ok(())
     });
+}
+
+/// `MEDIA_ROOT` and `MEDIA_URL`.
+#[cfg(feature = "static")]
+pub(crate) fn place(settings: &demijohn_core::Settings) -> (PathBuf, String) {
+    (
+        settings.value(&ROOT).unwrap_or_default(),
+        settings.value(&URL).unwrap_or_default(),
+    )
 }
 
 fn mode(settings: &demijohn_core::Settings, key: &Key<String>) -> Result<u32, Finding> {
