@@ -260,9 +260,11 @@ impl Pending {
         sent + state.added.len()
     }
 
-    /// The cookie of the answer, where it is another than that of the request. `binding` is the session's new name.
-    pub(crate) fn cookie(&self, visit: &Visit, binding: Option<&str>) -> Result<Option<Cookie>> {
-        let state = self.state();
+    /// The cookie of the answer, where it is another than that of the request. `binding` is the session's new name; who only asks for
+    /// the headers has seen nothing.
+    pub(crate) fn cookie(&self, visit: &Visit, binding: Option<&str>, is_seen: bool) -> Result<Option<Cookie>> {
+        let mut state = self.state();
+        state.taken &= is_seen;
         let moved = self.cookie.is_some() && binding.is_some_and(|binding| binding != visit.binding());
         let taken = state.taken && self.cookie.is_some();
         if state.added.is_empty() && !taken && !moved {

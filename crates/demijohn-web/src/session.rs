@@ -24,6 +24,7 @@ use crate::messages;
 use demijohn_core::Bag;
 pub use demijohn_core::session::{Principal, SessionKey, SessionRecord, SessionStore};
 use demijohn_core::{Error, Extract, Needs, Rejection, Request, Response, Result};
+use http::Method;
 use http::header::{CACHE_CONTROL, COOKIE, HeaderValue};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
@@ -294,10 +295,18 @@ impl Visit {
     async fn save(&self, failed: bool) -> Result<(Option<crate::Cookie>, Option<String>)> {
         let mut state = self.state.lock().await;
         state.closed = true;
+        let Support { store, clock, .. } = &*self.support;
+        if failed
+            && state.key != self.sent
+            && let Some(key) = state.key.take()
+        {
+            // A login in a request that failed: the client is told nothing, so nobody is to have that session. Should this fail too, it
+            // leads nowhere, and expires.
+            let _ = store.delete(&key).await;
+        }
         if failed || !state.loaded {
             return Ok((None, None));
         }
-        let Support { store, clock, .. } = &*self.support;
         let now = clock.wall();
         let empty = state.is_empty();
         let Some(key) = state.key.clone() else {
@@ -375,12 +384,13 @@ pub(crate) async fn finish(request: &mut Request, response: &mut Response) -> Re
         request.mark_personal();
     }
     let failed = response.status().is_server_error();
+    let is_seen = *request.method() != Method::HEAD;
     let (cookie, binding) = visit.save(failed).await?;
     let (token, messages) = match failed {
         true => (None, None),
         false => (
             visit.csrf.cookie(&visit, binding.as_deref())?,
-            visit.messages.cookie(&visit, binding.as_deref())?,
+            visit.messages.cookie(&visit, binding.as_deref(), is_seen)?,
         ),
     };
     for cookie in [cookie, token, messages].into_iter().flatten() {

@@ -787,7 +787,7 @@ fn a_socket_knows_its_visitor() {
         let site = site().route(
             "/socket",
             get(async |session: Session, upgrade: WebSocketUpgrade| {
-                upgrade.on_upgrade(async move |mut socket: WebSocket| {
+                upgrade.on_upgrade(async move |socket: WebSocket| {
                     let who = session.principal_id().await?;
                     socket.send(who.unwrap_or_else(|| "nobody".to_owned())).await
                 })

@@ -420,11 +420,23 @@ fn an_answer_that_failed_changes_nothing() {
                 Result::<&str>::Err(Error::internal("no"))
             }),
         );
-        let client = client_of(site, &Memory::default(), &clock());
+        let site = site.route(
+            "/login-and-fail",
+            post(async |session: Session| {
+                session.login(&ann()).await?;
+                Result::<&str>::Err(Error::internal("no"))
+            }),
+        );
+        let memory = Memory::default();
+        let client = client_of(site, &memory, &clock());
         put(&client, "tea").await;
         let answer = client.get("/fail").await;
         assert_eq!((answer.status().as_u16(), cookies(&answer).len()), (500, 0));
         assert_eq!(shown(&client).await, "/tea");
+        // A login has ended the session of before; nobody is logged in by one that the client is not told of.
+        let answer = client.post("/login-and-fail").await;
+        assert_eq!((answer.status().as_u16(), cookies(&answer).len()), (500, 0));
+        assert_eq!((shown(&client).await.as_str(), memory.len()), ("/", 0));
     });
 }
 
@@ -856,6 +868,8 @@ fn a_message_is_shown_once() {
         assert_eq!(cookies(&saved).len(), 1);
         // A page that fails shows none, and takes none.
         assert_eq!(client.get("/fail").await.status(), 500);
+        // Nor does who asks for no page.
+        assert_eq!(client.head("/").await.status(), 200);
         let page = client.get("/").await;
         assert_eq!(page.text(), "2:[success/25 Saved &lt;b&gt;.][loud error/40 Not all.]");
         assert_eq!(page.header("cache-control"), Some("private, no-store"));
@@ -1014,5 +1028,57 @@ fn an_expiry_of_nothing_is_nothing() {
             .await
             .unwrap();
         assert_eq!((memory.len(), client.cookie("sessionid")), (0, None));
+    });
+}
+
+/// What clients make up in place of cookies: nothing of it is anybody's session, and none of it troubles the site.
+#[test]
+fn odd_cookies_are_nothing() {
+    block_on(async {
+        let site = || with_messages().route("/who", get(show)).route("/basket", post(basket));
+        let on_server = client_of(site(), &Memory::default(), &clock());
+        let mut state = 1_u64;
+        let mut random = move |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for client in [site().test_client(), on_server] {
+            client.post("/login").await;
+            client.post("/save").await;
+            let names = ["sessionid", "messages", "csrftoken", "__Host-sessionid"];
+            let real: Vec<String> = names.iter().filter_map(|name| client.cookie(name)).collect();
+            let alphabet: Vec<char> = "aA0.~=-_\"; ,%:{}\u{7f}".chars().filter(|c| !c.is_control()).collect();
+            for _ in 0..500 {
+                let mut value: Vec<char> = match random(3) {
+                    0 => real[random(real.len())].chars().collect(),
+                    _ => (0..random(60)).map(|_| alphabet[random(alphabet.len())]).collect(),
+                };
+                for _ in 0..=random(3) {
+                    let at = random(value.len() + 1);
+                    match random(3) {
+                        0 => value.insert(at, alphabet[random(alphabet.len())]),
+                        1 => value.truncate(at),
+                        _ if at < value.len() => value[at] = alphabet[random(alphabet.len())],
+                        _ => {}
+                    }
+                }
+                let value: String = value.into_iter().collect();
+                if real.iter().any(|real| value.contains(real.as_str())) {
+                    continue;
+                }
+                let stranger = client.stranger();
+                let cookie = format!("{}={value}", names[random(names.len())]);
+                for path in ["/who", "/"] {
+                    let answer = stranger.get(path).header("cookie", &cookie).await;
+                    let text = answer.text();
+                    assert_eq!(answer.status(), 200, "{cookie}");
+                    assert!(text == "/" || text.is_empty(), "{cookie}: {text}");
+                }
+                let answer = stranger.enforce_csrf().post("/basket").header("cookie", &cookie).await;
+                assert_eq!(answer.status(), 403, "{cookie}");
+            }
+        }
     });
 }
