@@ -18,6 +18,7 @@ const SKELETON: &[(&str, &str)] = &[
     ("src/main.rs", include_str!("../skeleton/project/src/main.rs")),
     ("src/lib.rs", include_str!("../skeleton/project/src/lib.rs")),
     ("src/home.rs", include_str!("../skeleton/project/src/home.rs")),
+    ("static/site.css", include_str!("../skeleton/project/static/site.css")),
     (
         "templates/base.html",
         include_str!("../skeleton/project/templates/base.html"),

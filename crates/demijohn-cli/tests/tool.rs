@@ -131,6 +131,12 @@ impl Dev {
     }
 }
 
+impl Dev {
+    fn address(&self) -> String {
+        self.says("http://")
+    }
+}
+
 impl Drop for Dev {
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
@@ -156,7 +162,7 @@ fn get(address: &str, path: &str) -> String {
 #[cfg(unix)]
 #[test]
 fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
-    covers!("flask.cli.run");
+    covers!("flask.cli.run", "platform.cmd.runserver");
     // At the same place in every run, or cargo would keep what it built for each.
     let folder = target_folder().join("projects");
     let _ = fs::remove_dir_all(&folder);
@@ -183,8 +189,14 @@ fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
     assert!(!said.contains("warning: unused"), "{said}");
 
     let dev = Dev::start(&project, "dev --bind 127.0.0.1:0");
-    let address = dev.says("http://127.0.0.1:");
-    assert!(get(&address, "/").contains("<h1>my-shop</h1>"));
+    let address = dev.address();
+    dev.says("not for production");
+    let page = get(&address, "/");
+    assert!(
+        page.contains("<h1>my-shop</h1>") && page.contains("/static/site.css"),
+        "{page}"
+    );
+    assert!(get(&address, "/static/site.css").contains("max-width"));
     assert!(get(&address, "/blog/").contains("Nothing yet"));
 
     // What does not compile leaves the site as it is.
@@ -198,21 +210,30 @@ fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
     dev.says("it does not compile");
     assert!(get(&address, "/").contains("<h1>my-shop</h1>"));
     edit(&project.join("src/home.rs"), "\"our shop\" + 1", "\"our shop\"");
-    let address = dev.says("http://127.0.0.1:");
+    let address = dev.address();
     assert!(get(&address, "/").contains("<h1>our shop</h1>"));
 
     // Settings are read anew without a build, and a site that ends is told.
     fs::write(project.join("settings.toml"), "workers = \"many\"").unwrap();
     dev.says("settings.toml changed");
+    // It is checked before it serves.
+    dev.says("settings.E001");
     dev.says("the site ended");
     fs::write(
         project.join("settings.toml"),
         "debug = false\nallowed_hosts = [\"localhost\"]",
     )
     .unwrap();
-    let address = dev.says("http://127.0.0.1:");
+    let address = dev.address();
     // Development, whatever the file says.
     assert!(get(&address, "/none").contains("blog"), "{}", get(&address, "/none"));
+    drop(dev);
+
+    let said = works(&mut cargo(&project, "run -- settings bind"));
+    assert!(said.contains("127.0.0.1:8000"), "{said}");
+    let dev = Dev::start(&project, "runserver --bind [::1]:0");
+    let address = dev.address();
+    assert!(get(&address, "/").contains("<h1>our shop</h1>"));
 }
 
 #[test]

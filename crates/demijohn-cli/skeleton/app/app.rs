@@ -6,7 +6,6 @@ use demijohn::prelude::*;
 pub fn blueprint() -> Blueprint {
     Blueprint::new("{{ app_name }}")
         .models(models![{{ AppName }}Item])
-        .templates(templates!("templates"))
         .route("/", get(index).name("index"))
         .admin(ModelAdmin::<{{ AppName }}Item>::new().list_display(|i| (i.name, i.created_at)))
 }
@@ -43,8 +42,7 @@ mod tests {
     #[test]
     fn the_list_shows_what_the_database_holds() {
         block_on(async {
-            let site = App::new()
-                .mount("/{{ app_name }}", blueprint())
+            let site = crate::app()
                 .build(Sources::none().var("DATABASE_URL", "sqlite::memory:"))
                 .unwrap_or_else(|findings| panic!("{findings:#?}"));
             let client = site.test_client();

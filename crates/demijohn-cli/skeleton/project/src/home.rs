@@ -4,9 +4,7 @@ use demijohn::prelude::*;
 
 /// The pages that belong to no other part of the site.
 pub fn blueprint() -> Blueprint {
-    Blueprint::new("home")
-        .templates(templates!("templates"))
-        .route("/", get(index).name("index"))
+    Blueprint::new("home").route("/", get(index).name("index"))
 }
 
 #[derive(Context)]
