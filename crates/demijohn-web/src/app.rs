@@ -62,6 +62,7 @@ impl Application {
             crate::websocket::declare(site.settings_mut());
             crate::websocket::add_checks(&mut site.checks);
         }
+        site.entry::<crate::ErrorMap>().status(crate::limits::status_of_disk);
         #[cfg(feature = "storage")]
         crate::storage::install(&mut site);
         #[cfg(feature = "static")]

@@ -101,14 +101,21 @@ pub(crate) fn max_fields(site: &Bag) -> usize {
         .map_or(crate::pairs::MAX_PAIRS, |limits| limits.max_fields)
 }
 
-/// What a failure of the disk is to the client: 507 when it is full, 503 when it cannot be written for now.
-#[cfg_attr(not(feature = "multipart"), allow(dead_code))]
-#[track_caller]
+/// The status of what the disk says, where that is no fault of the site's code: 507 when it is full, 503 when it cannot be written for now.
+pub(crate) fn status_of_disk(error: &std::io::Error) -> Option<StatusCode> {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some(StatusCode::INSUFFICIENT_STORAGE)
+        }
+        ErrorKind::ReadOnlyFilesystem => Some(StatusCode::SERVICE_UNAVAILABLE),
+        _ => None,
+    }
+}
+
+/// A failure of a place that the site writes to.
+#[cfg_attr(not(any(feature = "multipart", feature = "storage")), allow(dead_code))]
 pub(crate) fn disk_error(error: std::io::Error) -> Error {
-    let status = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StatusCode::INSUFFICIENT_STORAGE,
-        // Read-only, not there, not ours, out of descriptors: the operator's to mend, and nothing of this request is kept.
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    // Not there, not ours, out of descriptors: the operator's to mend, and nothing of this request is kept.
+    let status = status_of_disk(&error).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     Error::bare(status).with_source(error)
 }

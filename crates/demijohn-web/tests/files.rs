@@ -205,6 +205,23 @@ fn disks_that_fail_leave_nothing() {
         std::fs::create_dir(gone.path().join("missing")).unwrap();
         assert_eq!(client.post("/").multipart(large).await.text(), "1");
         assert!(entries(&gone.path().join("missing")).is_empty());
+        // What a handler writes itself is told as well.
+        for (kind, status) in [
+            (std::io::ErrorKind::StorageFull, 507),
+            (std::io::ErrorKind::ReadOnlyFilesystem, 503),
+            (std::io::ErrorKind::NotFound, 500),
+        ] {
+            let client = Application::new()
+                .route(
+                    "/",
+                    get(async move || -> Result<String> {
+                        Err(std::io::Error::from(kind))?;
+                        Ok(String::new())
+                    }),
+                )
+                .test_production_client();
+            assert_eq!(client.get("/").await.status(), status);
+        }
     });
 }
 
