@@ -434,3 +434,149 @@ fn handlers_are_called_with_requests_made_by_hand() {
         assert!(missing.to_string().contains("Db"), "{missing}");
     });
 }
+
+#[test]
+fn a_client_sends_everything_a_browser_does_and_tells_everything_that_came_back() {
+    covers!("platform.test.client");
+    #[derive(Context)]
+    #[template("tests/page.html")]
+    struct Shown {
+        title: String,
+        size: usize,
+    }
+    async fn echo(
+        method: Method,
+        uri: demijohn::http::Uri,
+        headers: HeaderMap,
+        body: String,
+    ) -> (StatusCode, HeaderMap, String) {
+        let mut back = HeaderMap::new();
+        back.insert("x-method", method.as_str().parse().unwrap());
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .map_or("-", |value| value.to_str().unwrap())
+                .to_owned()
+        };
+        (
+            StatusCode::OK,
+            back,
+            format!("{uri} {} {} {body}", header("x-test"), header("content-type")),
+        )
+    }
+    async fn upload(files: Files, Form(texts): Form<std::collections::HashMap<String, String>>) -> Result<String> {
+        let file = files.get("f").ok_or_else(|| Error::bad_request("no file"))?;
+        let content = String::from_utf8(file.bytes().await?.to_vec()).unwrap();
+        Ok(format!("{} {} {content}", texts["t"], file.file_name()))
+    }
+    async fn visit(session: demijohn::web::Session, cookies: demijohn::web::Cookies) -> Result<String> {
+        let n: u32 = session.get("visits").await?.unwrap_or(0) + 1;
+        session.insert("visits", n).await?;
+        Ok(format!("{n} {}", cookies.get("taste").unwrap_or("none")))
+    }
+    fn secure(request: &mut Request) -> impl Future<Output = Result<Option<Response>>> + Send + use<> {
+        let mark = request.path() == "/secure" && request.is_secure();
+        async move {
+            match mark {
+                true => Err(Error::bare(StatusCode::IM_A_TEAPOT)),
+                false => Ok(None),
+            }
+        }
+    }
+    static FOLDER: demijohn::template::Folder = demijohn::template::Folder::embedded(&[
+        (
+            "tests/page.html",
+            "{% extends \"tests/base.html\" %}{% block b %}{{ title }} {{ size }}{% endblock %}",
+        ),
+        ("tests/base.html", "<{% block b %}{% endblock %}>"),
+    ]);
+    let app = App::new()
+        .templates(FOLDER)
+        .models(models![Item])
+        .before(secure)
+        .route("/echo", any(echo))
+        .route("/secure", get(async || "plain"))
+        .route("/upload", post(upload))
+        .route("/visit", get(visit))
+        .route(
+            "/page",
+            get(async || {
+                Page(Shown {
+                    title: "<T>".into(),
+                    size: 3,
+                })
+            }),
+        )
+        .route("/one", get(async || Redirect::to("/two?x=1")))
+        .route("/two", get(async || Redirect::to("/echo?y=2").permanent()));
+    let ready = app.build(Sources::none().var("DATABASE_URL", "sqlite::memory:"));
+    let ready = ready.unwrap_or_else(|findings| panic!("{findings:#?}"));
+    block_on(async {
+        let client = ready.test_client();
+        for (request, method) in [
+            (client.get("/echo"), "GET"),
+            (client.post("/echo"), "POST"),
+            (client.put("/echo"), "PUT"),
+            (client.patch("/echo"), "PATCH"),
+            (client.delete("/echo"), "DELETE"),
+            (client.head("/echo"), "HEAD"),
+            (client.options("/echo"), "OPTIONS"),
+        ] {
+            let answer = request.header("x-test", "t").query([("q", "a b")]).await;
+            answer.assert_status(200).assert_header("x-method", method);
+            let body = if method == "HEAD" { "" } else { "/echo?q=a+b t - " };
+            assert_eq!(answer.text(), body, "{method}");
+        }
+        // A client can send it; no site answers it.
+        client.trace("/echo").await.assert_status(405);
+        let json = client.post("/echo").json(&[1, 2]).await;
+        assert_eq!(json.text(), "/echo - application/json [1,2]");
+        let form = client.post("/echo").form([("a", "b c")]).await;
+        assert_eq!(form.text(), "/echo - application/x-www-form-urlencoded a=b+c");
+        let parts = demijohn::test::Parts::new()
+            .text("t", "text")
+            .file("f", "a.txt", "text/plain", "content");
+        client
+            .post("/upload")
+            .multipart(parts)
+            .await
+            .assert_contains("text a.txt content");
+
+        assert_eq!(client.get("/secure").await.text(), "plain");
+        client.get("/secure").https().await.assert_status(418);
+
+        let followed = client.get("/one").follow().await;
+        assert_eq!(followed.text(), "/echo?y=2 - - ");
+        let chain: Vec<(u16, &str)> = followed
+            .history()
+            .iter()
+            .map(|answer| (answer.status().as_u16(), answer.header("location").unwrap()))
+            .collect();
+        assert_eq!(chain, [(302, "/two?x=1"), (301, "/echo?y=2")]);
+        client.get("/one").await.assert_status(302);
+
+        client.set_cookie("taste", "sweet");
+        assert_eq!(client.get("/visit").await.text(), "1 sweet");
+        client
+            .session(async |session| session.insert("visits", 41).await)
+            .await
+            .unwrap();
+        assert_eq!(client.get("/visit").await.text(), "42 sweet");
+        let visits = client
+            .session(async |session| session.get::<u32>("visits").await)
+            .await
+            .unwrap();
+        assert_eq!(visits, Some(42));
+        assert!(client.cookie("sessionid").is_some());
+        assert_eq!(client.stranger().get("/visit").await.text(), "1 none");
+
+        let page = client.get("/page").await;
+        assert_eq!(page.text(), "<&lt;T&gt; 3>");
+        page.assert_template_used("tests/page.html")
+            .assert_template_used("tests/base.html");
+        assert_eq!(page.templates(), ["tests/page.html", "tests/base.html"]);
+        assert_eq!(page.context("title").unwrap().as_str(), Some("<T>"));
+        assert_eq!(page.context("size").unwrap().as_usize(), Some(3));
+        assert!(page.context("none").is_none() && json.templates().is_empty());
+    });
+}
