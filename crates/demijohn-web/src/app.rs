@@ -52,6 +52,7 @@ impl Application {
         site.commands.add_from("demijohn", commands::routes());
         shield::settings::declare(site.settings_mut());
         UploadLimits::declare(site.settings_mut());
+        UploadLimits::add_checks(&mut site.checks);
         shield::settings::add_checks(&mut site.checks);
         proxy::declare(site.settings_mut());
         proxy::add_checks(&mut site.checks);

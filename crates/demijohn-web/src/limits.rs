@@ -1,6 +1,6 @@
 //! How much of a form or a query string is taken.
 
-use demijohn_core::check::Finding;
+use demijohn_core::check::{Checks, Finding};
 use demijohn_core::settings::{Key, Settings};
 use demijohn_core::{Bag, Error};
 use http::StatusCode;
@@ -70,6 +70,19 @@ impl UploadLimits {
         settings.declare(&MAX_TEXT_BYTES);
         settings.declare(&MEMORY_BYTES);
         settings.declare(&TEMP_DIR);
+    }
+
+    pub(crate) fn add_checks(checks: &mut Checks) {
+        checks.add("files", |_, settings, findings| {
+            let folder = UploadLimits::read(settings).ok().and_then(|limits| limits.temp_dir);
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                findings.push(
+                    Finding::error("files.E001", "FILE_UPLOAD_TEMP_DIR is no folder that is there")
+                        .on(folder.display().to_string())
+                        .hint("make it, or leave the setting empty for the system's folder of temporary files"),
+                );
+            }
+        });
     }
 
     #[track_caller]

@@ -285,6 +285,10 @@ fn plan(site: &mut Site) {
         {
             builder = builder.function("static_url", static_url);
         }
+        #[cfg(feature = "storage")]
+        {
+            builder = builder.function("media_url", media_url);
+        }
         for setup in parts.setups {
             builder = setup(builder);
         }
@@ -627,6 +631,23 @@ fn static_url(name: &str) -> std::result::Result<String, minijinja::Error> {
         Some(url) => url.map_err(|error| fail(error.to_string())),
         None => Err(fail(
             "static_url works in pages; outside of a request there is no site".to_owned(),
+        )),
+    }
+}
+
+/// `media_url(photo.file)`: where browsers find an upload that is kept.
+#[cfg(feature = "storage")]
+fn media_url(name: &str) -> std::result::Result<String, minijinja::Error> {
+    use demijohn_core::storage::Storages;
+    let fail = |text: String| minijinja::Error::new(ErrorKind::InvalidOperation, text);
+    let url = Here::with(|here| {
+        let storages = here.site.get::<Storages>()?;
+        Some(storages.get(Storages::DEFAULT).and_then(|storage| storage.url(name)))
+    });
+    match url.flatten() {
+        Some(url) => url.map_err(|error| fail(error.to_string())),
+        None => Err(fail(
+            "media_url needs a place for uploads: `.media(..)` or MEDIA_ROOT".to_owned(),
         )),
     }
 }

@@ -7,6 +7,7 @@
 
 mod collect;
 mod folder;
+mod front;
 mod hashed;
 mod rewrite;
 mod serve;
@@ -137,6 +138,14 @@ pub trait StaticExt: Assemble {
     #[must_use]
     fn static_files(self, folder: StaticFolder) -> Self {
         self.with(Bring(folder))
+    }
+
+    /// Serves a front end that other tools built (`npm run build`), at the path of the site or of the blueprint: `front_end(static_files!("dist"))`. All
+    /// other routes win. Whoever goes to an address without a file gets `index.html`, where the front end's own routing takes over; a file
+    /// that is asked for and not there is 404.
+    #[must_use]
+    fn front_end(self, folder: StaticFolder) -> Self {
+        self.with(front::FrontEnd(folder))
     }
 }
 

@@ -823,6 +823,22 @@ fn whatever_step_fails_files_are_whole_or_not_there() {
 }
 
 #[test]
+fn templates_know_where_uploads_are() {
+    block_on(async {
+        let page = demijohn_template::Folder::embedded(&[("a.html", "<a href=\"{{ media_url('x/a b.png') }}\">")]);
+        let site = || {
+            Application::new()
+                .templates(page)
+                .route("/", get(async || demijohn_web::render("a.html", ())))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let client = site().media(folder.path()).test_client();
+        assert_eq!(client.get("/").await.text(), "<a href=\"/media/x/a%20b.png\">");
+        assert_eq!(site().test_client().get("/").await.status(), 500);
+    });
+}
+
+#[test]
 fn uploads_come_back_harmless() {
     block_on(async {
         let site = uploads();
@@ -1191,6 +1207,7 @@ fn static_files_in_development() {
 
 #[test]
 fn static_files_in_production() {
+    covers!("templates.tag.static");
     block_on(async {
         let (folder, files) = static_folder(&[
             (
@@ -1479,6 +1496,103 @@ fn collecting_static_files() {
 }
 
 #[test]
+fn a_built_front_end() {
+    covers!("fastapi.static");
+    block_on(async {
+        let (_folder, files) = static_folder(&[
+            ("index.html", "<script src=\"/assets/app-1.js\"></script>"),
+            ("assets/app-1.js", "run()"),
+            ("assets/app.css", "a{b:url(/assets/x.png)}"),
+            ("assets/x.png", "x"),
+        ]);
+        let site = || {
+            Application::new()
+                .front_end(files)
+                .route(
+                    "/api/items/{id}",
+                    get(async |demijohn_web::Path(id): demijohn_web::Path<u32>| id.to_string()),
+                )
+                .mount(
+                    "/panel",
+                    demijohn_web::Blueprint::new("panel")
+                        .front_end(files)
+                        .route("/health", get(async || "well")),
+                )
+        };
+        for client in [site().test_client(), site().test_production_client()] {
+            assert_eq!(client.get("/api/items/7").await.text(), "7");
+            assert_eq!(client.get("/panel/health").await.text(), "well");
+            let browse = async |path: &str| {
+                let accepted = "text/html,application/xhtml+xml,*/*;q=0.8";
+                let answer = client.get(path).header("accept", accepted).await;
+                (answer.status().as_u16(), answer.text().contains("app-1.js"))
+            };
+            for page in [
+                "/",
+                "/settings/profile",
+                "/settings/",
+                "/panel/",
+                "/panel/a/b",
+                "/api/unknown",
+            ] {
+                assert_eq!(browse(page).await, (200, true), "{page}");
+            }
+            let page = client.get("/settings").header("accept", "text/html").await;
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+            assert_eq!(page.header("cache-control"), Some("public, no-cache"));
+            assert_eq!(client.get("/assets/app-1.js").await.text(), "run()");
+            assert_eq!(client.get("/panel/assets/app-1.js").await.text(), "run()");
+            for missing in [
+                "/assets/gone.js",
+                "/favicon.ico",
+                "/panel/x.png",
+                "/.env",
+                "/..%2findex.html",
+            ] {
+                assert_eq!(browse(missing).await.0, 404, "{missing}");
+            }
+            // A script asks for something else than a page.
+            assert_eq!(
+                client
+                    .get("/settings")
+                    .header("accept", "application/json")
+                    .await
+                    .status(),
+                404
+            );
+            let css = client.get("/assets/app.css").await.text().to_owned();
+            let picture = css
+                .strip_prefix("a{b:url(")
+                .and_then(|rest| rest.strip_suffix(")}"))
+                .unwrap();
+            assert_eq!(client.get(picture).await.text(), "x", "{css}");
+        }
+    });
+}
+
+#[test]
+fn files_of_a_blueprint() {
+    covers!("flask.blueprint.resources");
+    block_on(async {
+        let templates = demijohn_template::Folder::embedded(&[
+            ("shop/own.html", "{{ static_url('shop/shop.css') }}"),
+            ("shop/shared.html", "the group's"),
+        ]);
+        let of_site = demijohn_template::Folder::embedded(&[("shop/shared.html", "the site's")]);
+        let (_folder, files) = static_folder(&[("shop/shop.css", "css")]);
+        let shop = demijohn_web::Blueprint::new("shop")
+            .templates(templates)
+            .static_files(files)
+            .route("/own", get(async || demijohn_web::render("shop/own.html", ())))
+            .route("/shared", get(async || demijohn_web::render("shop/shared.html", ())));
+        let client = Application::new().mount("/shop", shop).templates(of_site).test_client();
+        assert_eq!(client.get("/shop/own").await.text(), "/static/shop/shop.css");
+        assert_eq!(client.get("/static/shop/shop.css").await.text(), "css");
+        assert_eq!(client.get("/shop/shared").await.text(), "the site's");
+    });
+}
+
+#[test]
 fn static_files_that_are_not_there_are_found_by_check() {
     let (folder, files) = static_folder(&[("app.css", "a{b:url(gone.png)}")]);
     let page = demijohn_template::Folder::embedded(&[("a.html", "<link href=\"{{ static_url('ap.css') }}\">")]);
@@ -1492,6 +1606,8 @@ fn static_files_that_are_not_there_are_found_by_check() {
         assert!(text.contains("staticfiles.W001") && text.contains("gone.png"), "{text}");
     }
     let inside = folder.path().join("uploads");
+    let (code, text) = run(site(), &[("FILE_UPLOAD_TEMP_DIR", "/nowhere/at/all")], &["check"]);
+    assert!(code != 0 && text.contains("files.E001"), "{text}");
     let apart = [("MEDIA_ROOT", inside.to_str().unwrap()), ("MEDIA_URL", "/static/m/")];
     let (code, text) = run(site(), &apart, &["check"]);
     assert!(

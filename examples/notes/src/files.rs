@@ -69,7 +69,7 @@ async fn upload(
         }
         Some(file) => file,
     };
-    let stored = media.save("files", file.content().await?, file.file_name()).await?;
+    let stored = media.save_upload("files", file).await?;
     let row = new!(Attachment {
         owner: &user,
         name: shown_name(file.file_name()),

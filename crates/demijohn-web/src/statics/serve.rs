@@ -16,8 +16,12 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 /// Kept, but asked for each time whether it is still the same.
 const ASK: HeaderValue = HeaderValue::from_static("public, no-cache");
 
-/// Answers with a static file. In production nothing of the path reaches the disk: it is a key of a table that was made at the start.
 pub(crate) async fn serve(Path(name): Path<String>, files: Static, headers: HeaderMap) -> Result<Served> {
+    answer(files, name, headers).await
+}
+
+/// Answers with a static file. In production nothing of the path reaches the disk: it is a key of a table that was made at the start.
+pub(crate) async fn answer(files: Static, name: String, headers: HeaderMap) -> Result<Served> {
     let not_found = || Error::bare(StatusCode::NOT_FOUND);
     let Some(hashed) = &files.0.hashed else {
         let found = {
