@@ -2,8 +2,10 @@
 
 mod listen;
 mod net;
+mod protocol;
 mod settings;
 
+pub(crate) use protocol::read as read_protocol;
 pub(crate) use settings::{add_checks, declare};
 
 use demijohn_core::check::Finding;
@@ -106,6 +108,11 @@ impl Proxies {
             nets: (!nets.is_empty()).then_some(nets),
             rules: Rules::read(settings, findings),
         })
+    }
+
+    /// Whether connections from there begin with the PROXY protocol.
+    pub(crate) fn speaks_protocol(&self, peer: IpAddr) -> bool {
+        self.rules.protocol && self.nets.as_ref().is_some_and(|nets| trusts(nets, peer))
     }
 
     pub(crate) fn trusts_by_code(&self) -> bool {

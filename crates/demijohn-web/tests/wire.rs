@@ -609,6 +609,41 @@ fn the_standard_header_of_proxies() {
     }
 }
 
+/// A proxy that reads no HTTP names its clients before their first byte; whoever is no proxy of ours cannot.
+#[test]
+fn proxies_that_only_pass_bytes_on() {
+    covers!("server.proxy_headers");
+    let running = |settings: &[(&str, &str)]| {
+        let sources = settings
+            .iter()
+            .fold(Sources::none(), |s, (name, value)| s.var(*name, *value));
+        let site = app().before(async |request: &mut Request| {
+            let client = request.peer().map(|peer| peer.to_string()).unwrap_or_default();
+            Some(format!("client {client}."))
+        });
+        let ready = site.build(sources).map_err(|f| format!("{f:?}")).unwrap();
+        Running::of(patient().head_timeout(SHORT), ready)
+    };
+    let get = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n";
+    let proxied = running(&[("TRUSTED_PROXIES", "127.0.0.1"), ("PROXY_PROTOCOL", "true")]);
+    let answer = proxied.talk(&format!("PROXY TCP4 1.2.3.4 127.0.0.1 4711 80\r\n{get}"));
+    assert!(answer.ends_with("client 1.2.3.4:4711."), "{answer}");
+    let answer = proxied.talk(&format!("PROXY UNKNOWN\r\n{get}"));
+    assert!(answer.contains("client 6.6.6.6:"), "{answer}");
+    // It has to be said, and in time.
+    assert_eq!(proxied.talk(get), "");
+    assert_eq!(rest(proxied.connect()), "");
+    for others in [
+        &[("TRUSTED_PROXIES", "10.0.0.1"), ("PROXY_PROTOCOL", "true")][..],
+        &[("TRUSTED_PROXIES", "127.0.0.1")],
+    ] {
+        let open = running(others);
+        let answer = open.talk(&format!("PROXY TCP4 1.2.3.4 127.0.0.1 4711 80\r\n{get}"));
+        assert_eq!(statuses(&answer), ["400"], "{answer}");
+        assert_eq!(statuses(&open.talk(get)), ["200"]);
+    }
+}
+
 #[test]
 fn settings_of_proxies_that_make_no_sense_are_told() {
     for (name, value) in [

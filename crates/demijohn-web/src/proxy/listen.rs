@@ -14,6 +14,8 @@ pub(super) struct Rules {
     pub(super) port: bool,
     /// `Forwarded` (RFC 7239) in place of `X-Forwarded-*`.
     pub(super) standard: bool,
+    /// The PROXY protocol before each connection.
+    pub(super) protocol: bool,
 }
 
 impl Rules {

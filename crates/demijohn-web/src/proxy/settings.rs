@@ -33,10 +33,16 @@ const STANDARD: Key<bool> = Key::new(
     "reads the header Forwarded (RFC 7239) of TRUSTED_PROXIES in place of X-Forwarded-For, -Proto and -Host",
 );
 
+const PROTOCOL: Key<bool> = Key::new(
+    "PROXY_PROTOCOL",
+    "false",
+    "connections from TRUSTED_PROXIES begin with the PROXY protocol (version 1 or 2), which names the client; others do not",
+);
+
 pub(crate) fn declare(settings: &mut Settings) {
     settings.declare(&PROXIES);
     settings.declare(&SSL_HEADER);
-    for key in [&HOST, &PORT, &STANDARD] {
+    for key in [&HOST, &PORT, &STANDARD, &PROTOCOL] {
         settings.declare(key);
     }
 }
@@ -68,6 +74,7 @@ impl Rules {
             host: on(&HOST),
             port: on(&PORT),
             standard: on(&STANDARD),
+            protocol: on(&PROTOCOL),
         }
     }
 }
@@ -119,7 +126,7 @@ pub(crate) fn add_checks(checks: &mut Checks) {
                     .hint("name them in the setting"),
             );
         }
-        let asked = [&HOST, &PORT, &STANDARD]
+        let asked = [&HOST, &PORT, &STANDARD, &PROTOCOL]
             .into_iter()
             .filter(|key| settings.value(key).unwrap_or_default());
         if proxies.is_empty() {

@@ -4,6 +4,7 @@ use super::accept::Door;
 use crate::admit::Head;
 use crate::dispatch::Engine;
 use crate::patience::{Patience, Verdict};
+use crate::proxy;
 use crate::stream::EndsWithServer;
 use crate::transport::Transport;
 use crate::wire::{Streaming, Wire};
@@ -28,9 +29,18 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// moment: it is answered, and told that it was the last.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) {
+pub(super) async fn connection(mut stream: TcpStream, mut peer: SocketAddr, door: Door) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let proxies = Engine::of(&door.site).proxies.as_ref();
+    if proxies.is_some_and(|proxies| proxies.speaks_protocol(peer.ip())) {
+        let said = within(door.limits.times.head, proxy::read_protocol(&mut stream)).await;
+        match said {
+            Some(Ok(client)) => peer = client.unwrap_or(peer),
+            Some(Err(error)) => return tracing::warn!("a proxy at {peer} does not say for whom it speaks: {error}"),
+            None => return,
+        }
+    }
     #[cfg(feature = "tls")]
     if let Some(tls) = &door.tls {
         let Some(stream) = Box::pin(tls.handshake(stream, door.limits.times.head)).await else {
@@ -44,6 +54,14 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, door: Door) 
         };
     }
     http1(Transport::Plain(stream), peer, door).await;
+}
+
+/// Nothing when it takes longer.
+async fn within<F: Future>(time: Option<Duration>, future: F) -> Option<F::Output> {
+    match time {
+        Some(time) => tokio::time::timeout(time, future).await.ok(),
+        None => Some(future.await),
+    }
 }
 
 async fn http1(stream: Transport, peer: SocketAddr, door: Door) {
