@@ -226,11 +226,11 @@ impl Engine {
             _ => None,
         };
         #[cfg(not(feature = "sessions"))]
-        let refused = None;
-        let mut response = match way.middleware.is_empty() {
-            _ if refused.is_some() => refused.unwrap_or_default(),
-            true => self.handle(request, way, target).await,
-            false => {
+        let refused: Option<Response> = None;
+        let mut response = match (refused, way.middleware.is_empty()) {
+            (Some(refusal), _) => refusal,
+            (None, true) => self.handle(request, way, target).await,
+            (None, false) => {
                 let next = Next {
                     engine: self,
                     left: &way.middleware,

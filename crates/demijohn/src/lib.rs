@@ -36,6 +36,7 @@
 //! | `storage` | places for files that are kept: `.media("uploads")`, `media: Media`, `FileStorage` |
 //! | `static` | static files under names of their content: `.static_files(static_files!("static"))`, `{{ static_url("app.css") }}`, `collectstatic` |
 //! | `compression` | answers in gzip, brotli and zstd |
+//! | `tls` | https and HTTP/2: `TLS_CERT`, `TLS_KEY` |
 //! | `signing` | signed values, by `SECRET_KEY` |
 //! | `uuid` | `Path<Uuid>` |
 //! | `websocket` | sockets: `WebSocketUpgrade` |
