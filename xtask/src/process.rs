@@ -45,6 +45,12 @@ impl Group {
         self.members().iter().map(proportional).sum::<f64>() / 1024.0
     }
 
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = |stat: &Stat| std::fs::read_dir(format!("/proc/{}/fd", stat.pid)).map_or(0, Iterator::count);
+        self.members().iter().map(open).sum()
+    }
+
     fn members(&self) -> Vec<Stat> {
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let stats = processes.filter_map(|entry| Stat::read(entry.file_name().to_str()?.parse().ok()?));

@@ -4,10 +4,12 @@
 //! A ratio is taken within a round and the median over the rounds counts, so that what slows the machine for a while slows both.
 
 mod builds;
+mod endurance;
 mod figures;
 mod machine;
 mod page;
 mod server;
+mod slow;
 mod sockets;
 mod subjects;
 mod wrk;
@@ -82,11 +84,21 @@ enum Section {
     Db,
     Memory,
     Sockets,
+    Slow,
+    Endurance,
     Build,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Json, Self::Db, Self::Memory, Self::Sockets, Self::Build];
+    const ALL: [Self; 7] = [
+        Self::Json,
+        Self::Db,
+        Self::Memory,
+        Self::Sockets,
+        Self::Slow,
+        Self::Endurance,
+        Self::Build,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -94,6 +106,8 @@ impl Section {
             Self::Db => "db",
             Self::Memory => "memory",
             Self::Sockets => "sockets",
+            Self::Slow => "slow",
+            Self::Endurance => "endurance",
             Self::Build => "build",
         }
     }
@@ -105,6 +119,8 @@ impl Section {
             Self::Db => "SQLite",
             Self::Memory => "Memory and start",
             Self::Sockets => "Idle sockets",
+            Self::Slow => "Slow clients",
+            Self::Endurance => "Endurance",
             Self::Build => "Builds",
         }
     }
@@ -138,7 +154,8 @@ impl Flags {
                 "--only" => {
                     let word = arguments.next().map(String::as_str).unwrap_or_default();
                     let section = Section::ALL.into_iter().find(|section| section.word() == word);
-                    flags.sections = vec![section.ok_or("--only takes json, db, memory, sockets or build")?];
+                    flags.sections =
+                        vec![section.ok_or("--only takes json, db, memory, sockets, slow, endurance or build")?];
                 }
                 other => return Err(format!("cargo xtask bench has no flag `{other}`").into()),
             }
@@ -170,7 +187,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
         println!("\n=== {}", section.title());
         let mut left_out = LeftOut::default();
         let body = match section {
-            Section::Json | Section::Db if wrk.is_err() => {
+            Section::Json | Section::Db | Section::Slow if wrk.is_err() => {
                 left_out.add("this section", &"wrk is missing");
                 String::new()
             }
@@ -183,6 +200,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
             }
             Section::Memory => memory(&bench, wrk.is_ok(), &mut left_out),
             Section::Sockets => sockets::section(&bench, &mut left_out),
+            Section::Slow => slow::section(&bench, &mut left_out),
+            Section::Endurance => endurance::section(&bench, &mut left_out),
             Section::Build => builds::section(&bench, &mut left_out),
         };
         let head = format!("Measured {} with `{}`.\n\n", today(), command(section, &bench));
@@ -399,7 +418,7 @@ mod tests {
         let fault = |text| parse(text).err().map(|error| error.to_string());
         assert_eq!(
             fault("--only speed").as_deref(),
-            Some("--only takes json, db, memory, sockets or build")
+            Some("--only takes json, db, memory, sockets, slow, endurance or build")
         );
         assert_eq!(
             fault("--fast").as_deref(),

@@ -20,6 +20,12 @@ const GREETING: Path = Path {
     path: "/",
     contains: "Hello, World!",
 };
+const WELCOME: Path = Path {
+    path: "/",
+    contains: "Notes",
+};
+/// Of the accounts of `notes`.
+pub(crate) const PASSWORD: &str = "for measuring alone";
 const DATABASE: [Path; 4] = [
     Path {
         path: "/db",
@@ -84,6 +90,26 @@ pub(crate) fn footprints(bench: &Bench, left_out: &mut LeftOut) -> Vec<Subject> 
 pub(crate) fn live(bench: &Bench) -> Result<Subject> {
     let file = ours(bench, "live")?;
     Ok(logging(served(bench, "live", file, vec![GREETING]), "warn"))
+}
+
+/// Ours without a request log.
+pub(crate) fn techempower(bench: &Bench) -> Result<Subject> {
+    let file = ours(bench, "techempower")?;
+    Ok(on_database(
+        bench,
+        logging(served(bench, "techempower", file, vec![JSON]), "warn"),
+    ))
+}
+
+/// Ours with people in it: sessions, forms, uploads, pages.
+pub(crate) fn notes(bench: &Bench) -> Result<Subject> {
+    let file = ours(bench, "notes")?;
+    let mut subject = on_database(bench, logging(served(bench, "notes", file, vec![WELCOME]), "off"));
+    let media = bench.folder.join("notes-media").display().to_string();
+    subject.environment.push(("MEDIA_ROOT", media));
+    subject.environment.push(("DEMO_PASSWORD", PASSWORD.to_owned()));
+    subject.environment.push(("DEMO_BOOM", "1".to_owned()));
+    Ok(subject)
 }
 
 fn http_peers(bench: &Bench, mimalloc: bool, left_out: &mut LeftOut) -> Vec<Subject> {
@@ -157,7 +183,10 @@ fn served(bench: &Bench, name: &str, program: PathBuf, paths: Vec<Path>) -> Subj
         ("WORKERS", "1"),
         ("DEBUG", "false"),
         ("ALLOWED_HOSTS", "127.0.0.1"),
-        ("SECRET_KEY", "only for measuring; never a secret"),
+        (
+            "SECRET_KEY",
+            "for measuring alone and never a secret 0123456789 abcdefgh",
+        ),
     ];
     let environment = settings.map(|(name, value)| (name, value.to_owned())).to_vec();
     Subject {
