@@ -345,6 +345,24 @@ fn a_route_that_is_exempt_takes_what_others_send() {
 }
 
 #[test]
+fn a_trusted_origin_without_a_scheme_is_an_error() {
+    covers!("security.check.trusted_origins");
+    let found = |value| {
+        site()
+            .build(Sources::none().var("CSRF_TRUSTED_ORIGINS", value))
+            .err()
+            .unwrap_or_default()
+    };
+    let findings = found("https://pay.example, ex.org");
+    let told = findings.iter().map(ToString::to_string).collect::<String>();
+    assert!(
+        told.contains("security.E034") && told.contains("write `https://ex.org`"),
+        "{told}"
+    );
+    assert!(found("https://ex.org").is_empty());
+}
+
+#[test]
 fn trusted_origins_and_the_header_are_settings() {
     covers!("security.csrf.header", "security.csrf.origin", "wtf.csrf_header");
     block_on(async {

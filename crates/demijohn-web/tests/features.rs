@@ -1,9 +1,10 @@
 //! What stands behind features: uploads, signed values, axum and tower.
 #![allow(clippy::unwrap_used)]
 
+use demijohn_core::settings::Sources;
 use demijohn_covers::covers;
 use demijohn_web::signing::{SignError, Signer};
-use demijohn_web::test::{Parts, block_on};
+use demijohn_web::test::{Parts, TestClient, block_on};
 use demijohn_web::{Application, Files, Form, Pairs, Request, Response, Result, UploadLimits, current, get, post};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -213,6 +214,87 @@ fn signatures_that_expire() {
         1000
     );
     assert_eq!(signer.load::<Vec<u8>>(&token), Err(SignError::Malformed));
+}
+
+#[test]
+fn signatures_as_django_writes_them() {
+    covers!(
+        "security.signing.signer",
+        "security.signing.timestamp",
+        "security.signing.objects"
+    );
+    let signer = Signer::new("key", "salt").separated_by(':').unwrap();
+    let signed = signer.sign("hello");
+    let (value, signature) = signed.split_once(':').unwrap();
+    assert_eq!((value, signature.len()), ("hello", 43));
+    assert_eq!(signer.unsign(&signed), Ok("hello"));
+    for i in 0..signed.len() {
+        let mut changed = signed.clone().into_bytes();
+        changed[i] ^= 1;
+        assert_eq!(
+            signer.unsign(&String::from_utf8(changed).unwrap()),
+            Err(SignError::BadSignature)
+        );
+    }
+    for bad in ['a', 'Z', '0', '-', '_', '='] {
+        assert!(Signer::new("key", "salt").separated_by(bad).is_err(), "{bad}");
+    }
+
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let timed = signer.sign_at("hello", then);
+    let after = |seconds| signer.unsign_at(&timed, Duration::from_secs(20), then + Duration::from_secs(seconds));
+    assert_eq!(after(20).unwrap().value, "hello");
+    assert_eq!(after(21), Err(SignError::Expired { signed_at: then }));
+
+    let object = BTreeMap::from([("a", 1)]);
+    let long = BTreeMap::from([("a", "b".repeat(1000))]);
+    let (small, packed) = (signer.dump(&object).unwrap(), signer.dump(&long).unwrap());
+    assert_eq!(signer.load::<BTreeMap<String, i32>>(&small).unwrap()["a"], 1);
+    assert_eq!(
+        signer.load::<BTreeMap<String, String>>(&packed).unwrap()["a"],
+        long["a"]
+    );
+    assert!(!small.starts_with('.') && packed.starts_with('.') && packed.len() < 200);
+    let other = Signer::new("key", "another salt").separated_by(':').unwrap();
+    assert_eq!(
+        other.load::<BTreeMap<String, i32>>(&small),
+        Err(SignError::BadSignature)
+    );
+}
+
+#[test]
+fn former_secrets_still_verify() {
+    covers!("security.signing.fallback_keys");
+    const OLD: &str = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz";
+    const NEW: &str = "zyxwvutsrqponmlkjihgfedcba9876543210zyxwvutsrqponmlkjihgfedcba";
+    async fn sign(request: &mut Request) -> Result<Option<String>> {
+        let signer = Signer::of(request, "purpose")?;
+        Ok(match request.query_value("token") {
+            Some(token) => Some(signer.unsign(&token).map_or("bad".to_owned(), str::to_owned)),
+            None => Some(signer.sign("value")),
+        })
+    }
+    let site = |settings: &[(&'static str, &str)]| {
+        let sources = settings
+            .iter()
+            .fold(Sources::none(), |all, (name, value)| all.var(*name, *value));
+        let app = Application::new().route("/", get(async || "").before(sign));
+        app.build(sources).ok().unwrap().test_client()
+    };
+    block_on(async {
+        let before = site(&[("SECRET_KEY", OLD)]);
+        let both = site(&[("SECRET_KEY", NEW), ("SECRET_KEY_FALLBACKS", OLD)]);
+        let after = site(&[("SECRET_KEY", NEW)]);
+        let unsign =
+            async |site: &TestClient, token: &str| site.get("/").query([("token", token)]).await.text().to_owned();
+        let old = before.get("/").await.text().to_owned();
+        let new = both.get("/").await.text().to_owned();
+        assert_eq!(unsign(&both, &old).await, "value");
+        assert_eq!(unsign(&after, &old).await, "bad");
+        // The first key signs.
+        assert_eq!(unsign(&after, &new).await, "value");
+        assert_eq!(unsign(&before, &new).await, "bad");
+    });
 }
 
 #[test]
