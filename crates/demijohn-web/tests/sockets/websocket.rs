@@ -2,9 +2,12 @@
 
 use crate::running::{Running, statuses};
 use demijohn_core::Configure;
-use demijohn_covers::covers;
+use demijohn_covers::{covers, skip};
 use demijohn_web::server::Serve;
-use demijohn_web::{Application, Path, Response, WebSocket, WebSocketUpgrade, get};
+use demijohn_web::session::{Principal, SessionSupport};
+use demijohn_web::{
+    Application, Assemble, Error, Path, Response, Result, Session, WebSocket, WebSocketUpgrade, get, post,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -595,4 +598,112 @@ fn a_flood_of_pings_costs_no_memory() {
     let (pongs, echo) = reading.join().unwrap();
     assert!(pongs > 0);
     assert_eq!(echo, (0x81, b"still here".to_vec()));
+}
+
+/// Ten thousand visitors who are logged in and say nothing. The server is a process of its own, whose memory is looked at.
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_sockets_that_say_nothing() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    const CHILD: &str = "DEMIJOHN_TEST_TEN_THOUSAND";
+    const SOCKETS: usize = 10_000;
+    const BYTES_EACH: usize = 32 << 10;
+    async fn login(session: Session) -> Result<&'static str> {
+        session.login(&Principal::new("7", "hash-of-7")).await?;
+        Ok("in")
+    }
+    async fn hello(upgrade: WebSocketUpgrade, session: Session) -> Result<Response> {
+        let Some(who) = session.principal_id().await? else {
+            return Err(Error::unauthorized("log in first"));
+        };
+        // However slow the machine is, nobody is given up for silence.
+        let upgrade = upgrade.ping_every(None).idle_timeout(None);
+        Ok(upgrade.on_upgrade(async move |mut socket: WebSocket| {
+            while let Some(message) = socket.recv().await? {
+                socket
+                    .send(format!("{who}: {}", message.as_text().unwrap_or_default()))
+                    .await?;
+            }
+            Ok(())
+        }))
+    }
+    if std::env::var_os(CHILD).is_some() {
+        let app = app()
+            .with(SessionSupport)
+            .route("/login", post(login).csrf_exempt())
+            .route("/hello", get(hello));
+        let running = Running::on(Serve::on("127.0.0.1:0").workers(1).max_connections(2 * SOCKETS), app);
+        println!("\nport={}", running.address.port());
+        let _ = std::io::stdin().read_line(&mut String::new());
+        return;
+    }
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files: usize = files
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap_or(usize::MAX);
+    if files < SOCKETS + 100 {
+        return skip!("the system lets the process open too few files");
+    }
+    covers!("channels.scale");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "websocket::ten_thousand_sockets_that_say_nothing",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let port: u16 = lines
+        .by_ref()
+        .map_while(std::result::Result::ok)
+        .find_map(|line| line.strip_prefix("port=")?.parse().ok())
+        .unwrap();
+    let resident_bytes = || {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", child.id())).unwrap();
+        pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        Socket(stream)
+    };
+    let login = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    let answer = ask(login).head();
+    let cookie = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: sessionid="));
+    let cookie = format!("Cookie: sessionid={}", cookie.unwrap().split(';').next().unwrap());
+    assert!(ask(&handshake("/hello", &[])).head().starts_with("HTTP/1.1 401 "));
+    let head = handshake("/hello", &[&cookie, "Origin: http://localhost"]);
+    let before = resident_bytes();
+    let mut sockets = Vec::new();
+    while sockets.len() < SOCKETS {
+        let mut some: Vec<Socket> = (0..100).map(|_| ask(&head)).collect();
+        for socket in &mut some {
+            let answer = socket.head();
+            assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        }
+        sockets.extend(some);
+    }
+    let each = resident_bytes().saturating_sub(before) / SOCKETS;
+    println!("{each} bytes each");
+    assert!(each < BYTES_EACH, "{each} bytes each");
+    for at in [0, SOCKETS / 2, SOCKETS - 1] {
+        sockets[at].send(&frame(0x81, b"still here"));
+        assert_eq!(sockets[at].frame(), Some((0x81, b"7: still here".to_vec())));
+    }
+    drop(child.stdin.take());
+    let _ = child.wait().unwrap();
 }
