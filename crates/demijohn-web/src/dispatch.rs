@@ -19,8 +19,9 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
 use http::{Method, StatusCode};
 use pin_project_lite::pin_project;
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -124,15 +125,37 @@ impl Engine {
     }
 
     /// Answers a request: never fails, never panics, logs once.
-    pub(crate) async fn answer(&self, mut request: Request, head: Head) -> Response {
+    pub(crate) async fn answer(&self, request: Request, head: Head) -> Response {
+        self.answer_unless(request, head, |_| false).await
+    }
+
+    /// The same; what runs for the request is ended with 503 when `is_overdue`, which is asked whenever something goes on.
+    pub(crate) async fn answer_unless(
+        &self,
+        mut request: Request,
+        head: Head,
+        mut is_overdue: impl FnMut(&mut Context<'_>) -> bool,
+    ) -> Response {
         let start = Instant::now();
         request.set_max_body_bytes(self.options.max_body_bytes);
         request.take_sane_id();
         let mut request = TornDown { request, engine: self };
         let request = &mut request.request;
-        let mut response = match caught(self.enter(request, head)).await {
-            Ok(response) => response,
-            Err(panic) => {
+        let entered = {
+            let mut entered = pin!(caught(self.enter(request, head)));
+            poll_fn(|cx| match entered.as_mut().poll(cx) {
+                Poll::Pending if is_overdue(cx) => Poll::Ready(None),
+                entered => entered.map(Some),
+            })
+            .await
+        };
+        let mut response = match entered {
+            Some(Ok(response)) => response,
+            None => {
+                let error = Error::bare(StatusCode::SERVICE_UNAVAILABLE).with_source(Overdue);
+                self.answer_error(request, &self.astray, error).await
+            }
+            Some(Err(panic)) => {
                 // A hook or an error page panicked: nothing of the site's own is asked again.
                 let error = panic_error(panic);
                 note_failure(request, &error);
@@ -571,6 +594,18 @@ fn strip_body(response: &mut Response) {
         }
     }
 }
+
+/// Why a request was ended that took too long.
+#[derive(Debug)]
+struct Overdue;
+
+impl std::fmt::Display for Overdue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the handler took longer than HANDLER_SECONDS and was ended")
+    }
+}
+
+impl std::error::Error for Overdue {}
 
 /// What failed, for the request's one line in the log.
 #[derive(Clone)]

@@ -14,6 +14,8 @@ pub(crate) struct Times {
     pub(crate) idle: Option<Duration>,
     /// Without taking what was written.
     pub(crate) write: Option<Duration>,
+    /// For a handler to have its answer, while the client is not waited for.
+    pub(crate) handler: Option<Duration>,
     /// The fewest bytes in a second, of bodies both ways; 0 for no such rule.
     pub(crate) rate: u32,
 }
@@ -28,7 +30,10 @@ const BODY_LOOKS: u32 = 10;
 impl Times {
     fn step(&self) -> Option<Duration> {
         let bodies = (self.rate > 0).then_some(LONGEST_STEP * LOOKS);
-        let shortest = [self.head, self.idle, self.write, bodies].into_iter().flatten().min()?;
+        let shortest = [self.head, self.idle, self.write, self.handler, bodies]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some((shortest / LOOKS).clamp(SHORTEST_STEP, LONGEST_STEP))
     }
 }
@@ -56,7 +61,7 @@ pub(crate) struct Patience {
 pub(crate) enum Verdict {
     /// All is well.
     GoOn,
-    /// The body came too slowly; whoever reads it has been told, when the connection is polled.
+    /// The body came too slowly, or the handler took too long; it is told when the connection is polled, which is to be soon.
     Told,
     /// The connection is to be closed.
     Over,
@@ -112,6 +117,8 @@ impl Patience {
         }
         self.quiet += 1;
         let (limit, by_rate) = match waits {
+            // HTTP/2 looks at each of its requests.
+            Wait::Nothing if self.busy.is_handling() => (self.times.handler, true),
             Wait::Nothing => (None, false),
             Wait::Head => (self.times.head, false),
             // Who never sent a byte has the time of a head for it.
@@ -126,11 +133,17 @@ impl Patience {
         }
         if by_rate {
             let took = self.step * self.quiet;
-            let least = (u128::from(self.times.rate) * took.as_millis() / 1000).max(1);
+            let rate = if waits == Wait::Nothing { 0 } else { self.times.rate };
+            let least = (u128::from(rate) * took.as_millis() / 1000).max(1);
             if bytes.wrapping_sub(self.bytes) as u128 >= least {
                 (self.quiet, self.bytes) = (0, bytes);
                 return Verdict::GoOn;
             }
+        }
+        if waits == Wait::Nothing {
+            self.quiet = 0;
+            self.busy.set_overdue();
+            return Verdict::Told;
         }
         if waits == Wait::Body && !self.has_given_up_body {
             self.has_given_up_body = true;

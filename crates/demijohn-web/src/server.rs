@@ -115,6 +115,14 @@ impl Serve {
         self
     }
 
+    /// How long a handler may take to answer while its client sends nothing; then it is ended, and the answer is 503. For ever unless
+    /// set. (Bodies that come piece by piece take what they need.)
+    #[must_use]
+    pub fn handler_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Serve {
+        self.limits.times.handler = timeout.into();
+        self
+    }
+
     /// The slowest that bodies may come and answers may be taken, in bytes a second: 500 unless set; 0 for as slow as can be.
     #[must_use]
     pub fn min_rate(mut self, bytes_per_second: u32) -> Serve {

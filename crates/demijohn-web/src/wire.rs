@@ -181,6 +181,9 @@ struct Doing {
     cancelled: AtomicUsize,
     /// The client does not take what was last written.
     stuck: AtomicBool,
+    /// A handler is at work, and it has taken too long.
+    handling: AtomicBool,
+    overdue: AtomicBool,
     /// A body came too slowly: nothing more of it is read.
     late: AtomicBool,
     /// A request had a header with `_` in its name.
@@ -291,6 +294,16 @@ impl Busy {
         self.0.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether a handler is at work; HTTP/2 does not tell.
+    pub(crate) fn is_handling(&self) -> bool {
+        self.0.handling.load(Ordering::Relaxed)
+    }
+
+    /// Ends the handler that is at work.
+    pub(crate) fn set_overdue(&self) {
+        self.0.overdue.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the reading of the body in hand: its handler is told that it came too slowly.
     pub(crate) fn give_up_body(&self) {
         self.0.late.store(true, Ordering::Relaxed);
@@ -392,6 +405,19 @@ mod multiplexed;
 pub(crate) struct Answering(Arc<Doing>);
 
 impl Answering {
+    /// A handler is at work from here on, or no more.
+    pub(crate) fn set_handling(&self, handling: bool) {
+        self.0.handling.store(handling, Ordering::Relaxed);
+        if handling {
+            self.0.overdue.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it has taken too long.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.0.overdue.load(Ordering::Relaxed)
+    }
+
     /// Whether headers with `_` in their names have come.
     pub(crate) fn has_underscores(&self) -> bool {
         self.0.has_underscores.load(Ordering::Relaxed)

@@ -125,6 +125,13 @@ fn app() -> Application {
             }),
         )
         .route(
+            "/stuck",
+            get(async || {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                ""
+            }),
+        )
+        .route(
             "/endless",
             get(async || {
                 Streamed::write(async |out| {
@@ -407,6 +414,14 @@ fn slow_clients_of_http2_end() {
         let (answer, _out) = ready.send_request(head, false).unwrap();
         let answer = answer.await;
         assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == StatusCode::REQUEST_TIMEOUT));
+        // A handler that takes too long.
+        let running = Running::on(patient().handler_timeout(short), app());
+        let client = site.http2(&running).await;
+        assert_eq!(
+            fetch(&client, "https://localhost/stuck").await.0,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(fetch(&client, "https://localhost/").await.0, StatusCode::OK);
         // One that has nothing to ask.
         let running = Running::on(patient().keep_alive(short), app());
         let (client, end) = site.connect(&running).await;

@@ -159,6 +159,100 @@ fn a_client_that_reads_nothing_is_given_up() {
 }
 
 #[test]
+fn a_handler_that_is_stuck_is_ended() {
+    covers!("server.timeout");
+    let (sender, gone) = mpsc::channel();
+    let site = app()
+        .route(
+            "/stuck",
+            get(move || {
+                let gone = Gone(sender.clone());
+                async move {
+                    tokio::time::sleep(LONG).await;
+                    drop(gone);
+                    ""
+                }
+            }),
+        )
+        .route(
+            "/pieces",
+            get(async || {
+                Streamed::write(async |out| {
+                    for _ in 0..3 {
+                        tokio::time::sleep(SHORT).await;
+                        out.send("piece ").await?;
+                    }
+                    Ok(())
+                })
+            }),
+        );
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_global_default(log.clone());
+    let running = Running::on(patient().handler_timeout(SHORT), site);
+    let mut stream = running.connect();
+    stream
+        .write_all(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    // Others go on meanwhile, and so does this one afterwards.
+    assert_eq!(statuses(&running.get("/")), ["200"]);
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 503");
+    gone.recv_timeout(Duration::from_secs(10))
+        .expect("the handler was ended");
+    ask(&mut stream);
+    assert!(log.text().contains("HANDLER_SECONDS"), "{}", log.text());
+    // What comes piece by piece takes what it needs, and a client that sends slowly has times of its own.
+    assert_eq!(running.get("/pieces").matches("piece ").count(), 3);
+    let mut slow = running.connect();
+    slow.write_all(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    for byte in b"body" {
+        std::thread::sleep(SHORT / 2);
+        slow.write_all(&[*byte]).unwrap();
+    }
+    assert!(rest(slow).ends_with("body"));
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<String>>);
+
+impl Log {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields<'a>(&'a mut String);
+        impl tracing::field::Visit for Fields<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                *self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        event.record(&mut Fields(&mut self.0.lock().unwrap()));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
 fn a_body_that_nobody_reads_does_not_hide_the_answer() {
     let running = Running::on(patient(), app());
     let mut stream = running.connect();

@@ -18,7 +18,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -94,7 +94,11 @@ async fn http1(stream: Transport, peer: SocketAddr, door: Door) {
             };
             let mut request = Request::new(head, body, Arc::clone(&site), Some(peer));
             request.set_secure(is_secure);
-            let mut response = Engine::of(&site).answer(request, Head::Inspected).await;
+            answering.set_handling(true);
+            let overdue = |_: &mut Context<'_>| answering.is_overdue();
+            let engine = Engine::of(&site);
+            let mut response = engine.answer_unless(request, Head::Inspected, overdue).await;
+            answering.set_handling(false);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 answering.switch();
                 #[cfg(feature = "websocket")]

@@ -21,9 +21,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Requests of a connection at a time.
@@ -55,6 +55,7 @@ pub(super) async fn serve(stream: Transport, peer: SocketAddr, door: Door) {
     let Door { site, stop, limits, .. } = door;
     let busy = Busy::multiplexed();
     let watched = Watched::new(stream, busy.clone());
+    let handler_time = limits.times.handler;
     let service = {
         let (busy, stop) = (busy.clone(), stop.clone());
         hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -62,14 +63,16 @@ pub(super) async fn serve(stream: Transport, peer: SocketAddr, door: Door) {
             let stop = stop.clone();
             let answering = busy.begin();
             let mut cancelled = Cancelled(Some(busy.clone()));
-            let inbound = busy.clone();
+            let (inbound, watching) = (busy.clone(), busy.clone());
             async move {
                 let (head, body) = request.into_parts();
                 let body = match http_body::Body::is_end_stream(&body) {
                     true => Body::empty(),
                     false => Body::stream(Inbound::new(body, inbound)),
                 };
-                let mut response = answer(head, body, &site, peer).await;
+                let mut overdue = handler_time.map(|time| Overdue::new(time, watching));
+                let is_overdue = |cx: &mut Context<'_>| overdue.as_mut().is_some_and(|overdue| overdue.poll(cx));
+                let mut response = answer(head, body, &site, peer, is_overdue).await;
                 cancelled.was_answered();
                 // The connection goes on, whatever the answer says; what ends it is the client's doing or ours.
                 response.headers_mut().remove(CONNECTION);
@@ -131,6 +134,37 @@ pub(super) async fn serve(stream: Transport, peer: SocketAddr, door: Door) {
     }
 }
 
+/// When a handler has taken too long, with no byte from the client meanwhile.
+struct Overdue {
+    time: Duration,
+    next: Pin<Box<tokio::time::Sleep>>,
+    busy: Busy,
+    read: usize,
+}
+
+impl Overdue {
+    fn new(time: Duration, busy: Busy) -> Overdue {
+        Overdue {
+            time,
+            next: Box::pin(tokio::time::sleep(time)),
+            read: busy.read(),
+            busy,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.next.as_mut().poll(cx).is_ready() {
+            let read = self.busy.read();
+            if read == self.read {
+                return true;
+            }
+            self.read = read;
+            self.next.as_mut().reset(tokio::time::Instant::now() + self.time);
+        }
+        false
+    }
+}
+
 /// Counts a request whose answer nobody waited for.
 struct Cancelled(Option<Busy>);
 
@@ -148,12 +182,18 @@ impl Drop for Cancelled {
     }
 }
 
-async fn answer(mut head: Parts, body: Body, site: &Arc<Bag>, peer: SocketAddr) -> Response {
+async fn answer(
+    mut head: Parts,
+    body: Body,
+    site: &Arc<Bag>,
+    peer: SocketAddr,
+    is_overdue: impl FnMut(&mut Context<'_>) -> bool,
+) -> Response {
     as_of_http1(&mut head);
     drop_ambiguous(&mut head.headers);
     let mut request = Request::new(head, body, Arc::clone(site), Some(peer));
     request.set_secure(true);
-    Engine::of(site).answer(request, Head::Unknown).await
+    Engine::of(site).answer_unless(request, Head::Unknown, is_overdue).await
 }
 
 /// The host in its header and the target as a path, as requests of HTTP/1 have them: so nothing else needs to know.

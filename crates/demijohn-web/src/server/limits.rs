@@ -27,6 +27,11 @@ const MIN_RATE: Key<u32> = Key::new(
     "500",
     "the slowest that bodies may come, and answers may be taken, over about ten seconds; 0 for as slow as can be",
 );
+const HANDLER_SECONDS: Key<u64> = Key::new(
+    "HANDLER_SECONDS",
+    "0",
+    "how long a handler may take to answer while its client sends nothing; then it is ended, and the answer is 503; 0 for ever",
+);
 const MAX_CONNECTIONS: Key<usize> = Key::new(
     "MAX_CONNECTIONS",
     "0",
@@ -77,6 +82,7 @@ impl Default for Limits {
                 head: Some(Duration::from_secs(10)),
                 idle: Some(Duration::from_secs(60)),
                 write: Some(Duration::from_secs(30)),
+                handler: None,
                 rate: 500,
             },
             connections: fitting_connections(),
@@ -99,6 +105,7 @@ impl Limits {
                 head: time(&HEAD_SECONDS, default.times.head),
                 idle: time(&IDLE_SECONDS, default.times.idle),
                 write: time(&WRITE_SECONDS, default.times.write),
+                handler: time(&HANDLER_SECONDS, default.times.handler),
                 rate: settings.value(&MIN_RATE).unwrap_or(default.times.rate),
             },
             connections: match settings.value(&MAX_CONNECTIONS) {
@@ -120,7 +127,13 @@ fn fitting_connections() -> usize {
 }
 
 pub(crate) fn declare(settings: &mut Settings) {
-    for key in [&HEAD_SECONDS, &IDLE_SECONDS, &WRITE_SECONDS, &GRACE_SECONDS] {
+    for key in [
+        &HEAD_SECONDS,
+        &IDLE_SECONDS,
+        &WRITE_SECONDS,
+        &HANDLER_SECONDS,
+        &GRACE_SECONDS,
+    ] {
         settings.declare(key);
     }
     settings.declare(&MIN_RATE);
@@ -137,6 +150,7 @@ pub(crate) fn add_checks(checks: &mut Checks) {
             idle,
             write,
             rate,
+            ..
         } = Limits::read(settings).times;
         let off = [
             ("security.W050", HEAD_SECONDS.name(), head.is_none()),
