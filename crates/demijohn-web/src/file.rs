@@ -97,10 +97,16 @@ impl File {
     /// 404 when there is none of this name, and what the storage says.
     #[cfg(feature = "storage")]
     pub async fn stored(storage: std::sync::Arc<dyn demijohn_core::storage::Storage>, name: &str) -> Result<File> {
-        let details = storage.details(name).await?;
-        let version = Version::dated(details.modified, details.size);
-        let source = Source::Stored(storage, name.to_owned());
-        let file = File::new(Path::new(name), details.size, version, source);
+        let file = match storage.local(name).await? {
+            // It is open before the answer begins: what fails now is told by the status.
+            Some(path) => File::open(path).await?,
+            None => {
+                let details = storage.details(name).await?;
+                let version = Version::dated(details.modified, details.size);
+                let source = Source::Stored(storage, name.to_owned());
+                File::new(Path::new(name), details.size, version, source)
+            }
+        };
         Ok(file.untrusted(name.rsplit('/').next().unwrap_or_default()))
     }
 

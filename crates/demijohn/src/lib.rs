@@ -81,4 +81,8 @@ pub mod __private {
 /// The guides compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/settings.md")]
+#[cfg_attr(
+    all(feature = "multipart", feature = "storage", feature = "static"),
+    doc = include_str!("../../../docs/files.md")
+)]
 struct Guides;

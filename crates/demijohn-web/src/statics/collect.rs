@@ -153,6 +153,13 @@ impl Job {
                 folder.display()
             )));
         }
+        let here = std::env::current_dir().unwrap_or_default();
+        if self.clear && self.root.canonicalize().is_ok_and(|root| here.starts_with(root)) {
+            return Err(Error::internal(format!(
+                "STATIC_ROOT is {}, where you are: --clear would take everything away",
+                self.root.display()
+            )));
+        }
         let mut all = folder::all(sources)?;
         all.retain(|name, _| !self.is_ignored(name));
         // What is wrong is found before anything is written.

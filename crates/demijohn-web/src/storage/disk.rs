@@ -368,6 +368,11 @@ impl Storage for FileStorage {
         }))
     }
 
+    fn local<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<PathBuf>>> {
+        let name = name.to_owned();
+        Box::pin(self.run(move |settled| settled.find(&name).map(Some)))
+    }
+
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         let name = name.to_owned();
         Box::pin(self.run(move |settled| {
