@@ -5,7 +5,7 @@ use crate::dispatch::panic_text;
 use crate::framing::{Fault, Framing, Phase};
 use crate::refusal::refusal;
 use crate::transport::Transport;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use demijohn_core::{Body, BoxError, BoxFuture};
 use std::io::{Error, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a body that nobody reads is taken in after the last answer.
 const MAX_DRAINED_BYTES: usize = 16 << 20;
 
+/// How much is taken in behind a head whose answer may be another protocol.
+const MAX_HELD_BYTES: usize = 16 << 10;
+
 /// How long that takes at most, and how long nothing may come meanwhile.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const DRAIN_PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +37,7 @@ pub(crate) struct Wire {
     busy: Busy,
     framing: Framing,
     /// What came behind a head that asks for another protocol, until its answer shows whose it is.
-    held: Bytes,
+    held: BytesMut,
     /// What was wrong; nothing is read any more.
     fault: Option<Fault>,
     /// All answers before the fault are out, and its own is next.
@@ -60,7 +63,7 @@ impl Wire {
             stream: Some(stream),
             busy: Busy::default(),
             framing: Framing::default(),
-            held: Bytes::new(),
+            held: BytesMut::new(),
             fault: None,
             refused: false,
             ended: None,
@@ -105,18 +108,37 @@ impl Wire {
         counted(&self.busy.0.read, read);
         let good = self.inspect(&buf.filled()[had..]);
         if good < read && self.fault.is_none() {
-            self.held = Bytes::copy_from_slice(&buf.filled()[had + good..]);
+            self.held.extend_from_slice(&buf.filled()[had + good..]);
         }
         buf.set_filled(had + good);
         Poll::Ready(Ok(()))
     }
 
+    /// While it is open whose the next bytes are, they wait here; the end of the client's sending is seen all the same.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.ended.is_none() && self.held.len() < MAX_HELD_BYTES {
+            let mut space = [0; 2 << 10];
+            let mut buf = ReadBuf::new(&mut space);
+            ready!(self.stream()?.poll_read(cx, &mut buf))?;
+            counted(&self.busy.0.read, buf.filled().len());
+            match buf.filled() {
+                [] => self.ended = Some(Box::pin(tokio::time::sleep(PATIENCE))),
+                bytes => self.held.extend_from_slice(bytes),
+            }
+        }
+        match &mut self.ended {
+            Some(patience) => patience.as_mut().poll(cx).map(Ok),
+            None => Poll::Pending,
+        }
+    }
+
     /// Passes on what was held back.
     fn take_held(&mut self, buf: &mut ReadBuf<'_>) {
-        let held = self.held.slice(..self.held.len().min(buf.remaining()));
-        let good = self.inspect(&held);
+        let mut held = std::mem::take(&mut self.held);
+        let good = self.inspect(&held[..held.len().min(buf.remaining())]);
         buf.put_slice(&held[..good]);
-        self.held.advance(good);
+        held.advance(good);
+        self.held = held;
     }
 
     /// In the middle of a body the fault is the handler's to hear of. Otherwise the answers before it come first, and then hyper
@@ -459,10 +481,18 @@ impl AsyncRead for Wire {
         }
         if self.framing.is_undecided() {
             if !self.busy.has_answered(self.framing.heads, cx) {
-                return Poll::Pending;
+                return self.poll_ahead(cx);
             }
             let switched = self.busy.0.switched.load(Ordering::Relaxed);
             self.framing.decide(switched);
+        }
+        if !self.held.is_empty() {
+            let had = buf.filled().len();
+            self.take_held(buf);
+            return match self.fault {
+                Some(fault) if buf.filled().len() == had => self.poll_refused(cx, fault),
+                _ => Poll::Ready(Ok(())),
+            };
         }
         if self.ended.is_none() {
             if self.busy.0.late.load(Ordering::Relaxed) {
@@ -471,10 +501,7 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
             }
             let had = buf.filled().len();
-            match self.held.is_empty() {
-                true => ready!(self.poll_stream(cx, buf))?,
-                false => self.take_held(buf),
-            }
+            ready!(self.poll_stream(cx, buf))?;
             if buf.filled().len() > had {
                 return Poll::Ready(Ok(()));
             }

@@ -188,13 +188,16 @@ fn is_key(key: &[u8]) -> bool {
     matches!(key.strip_suffix(b"=="), Some(digits) if digits.len() == 22 && digits.iter().all(digit))
 }
 
+/// More sub-protocols no client speaks.
+const MAX_OFFERED: usize = 50;
+
 /// The names that the client offers: tokens, each once.
 fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>> {
     let mut offered: Vec<String> = Vec::new();
     for line in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
         for name in line.to_str().unwrap_or("\0").split(',') {
             let name = name.trim_matches([' ', '\t']);
-            if !is_token(name) || offered.iter().any(|other| other == name) {
+            if offered.len() == MAX_OFFERED || !is_token(name) || offered.iter().any(|other| other == name) {
                 return Err(Error::bad_request(
                     "`Sec-WebSocket-Protocol` is no list of different names",
                 ));

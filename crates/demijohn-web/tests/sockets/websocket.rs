@@ -10,7 +10,7 @@ use demijohn_web::{
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
@@ -291,6 +291,12 @@ fn handshakes_that_are_none() {
     check(&["Content-Length: 4\r\nX: y"], "400");
     // Browsers say several things at once, in any case.
     check(&["Connection: keep-alive, upgrade", "Upgrade: WebSocket"], "101");
+    let offer = |count: u32| {
+        let names: Vec<String> = (0..count).map(|n| format!("v{n}")).collect();
+        format!("Sec-WebSocket-Protocol: {}", names.join(", "))
+    };
+    check(&[&offer(50)], "101");
+    check(&[&offer(2_000)], "400");
     // Extensions are not spoken, and need not be.
     let answer = check(
         &["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"],
@@ -706,4 +712,39 @@ fn ten_thousand_sockets_that_say_nothing() {
     }
     drop(child.stdin.take());
     let _ = child.wait().unwrap();
+}
+
+/// Who asks for another protocol and leaves keeps no handler busy, whatever it has sent before.
+#[test]
+fn a_client_that_leaves_before_its_answer_is_missed() {
+    struct Gone(mpsc::Sender<()>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (gone, left) = mpsc::channel();
+    let endless = move || {
+        let gone = Gone(gone.clone());
+        async move {
+            let _gone = gone;
+            std::future::pending::<&'static str>().await
+        }
+    };
+    let running = Running::new(app().route("/endless", get(endless)), 1);
+    for behind in [&b""[..], b"\x81"] {
+        let mut socket = Socket::begin(&running, handshake("/endless", &[]).as_bytes());
+        socket.send(behind);
+        assert!(left.try_recv().is_err());
+        drop(socket);
+        left.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    // One that ends its sending and waits gets its answer all the same, and the frames that came before.
+    let mut socket = Socket::begin(
+        &running,
+        &[handshake("/echo", &[]).as_bytes(), &frame(0x81, b"last")].concat(),
+    );
+    socket.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(socket.head().starts_with("HTTP/1.1 101 "));
+    assert_eq!(socket.frame(), Some((0x81, b"last".to_vec())));
 }
