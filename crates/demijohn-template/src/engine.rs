@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::filters;
 use crate::folder::Folder;
 use crate::scan;
 use minijinja::functions::Function;
@@ -68,6 +69,9 @@ impl Engine {
         syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
         env.set_syntax(syntax.build().expect("the usual delimiters are valid"));
         env.set_formatter(format_value);
+        filters::add(&mut env);
+        // What Python's texts, lists and mappings can do: templates that were written for Jinja2 call them.
+        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         // Errors carry the source; costs nothing until there is one.
         env.set_debug(true);
         Builder {
@@ -406,11 +410,20 @@ fn format_value(out: &mut Output, state: &mut State, value: &Value) -> Result<()
         Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
             write_escaped(out, text).map_err(minijinja::Error::from)
         }
+        None if *state.auto_escape() == AutoEscape::Html && !value.is_safe() && is_made_of_others(value) => {
+            write_escaped(out, &value.to_string()).map_err(minijinja::Error::from)
+        }
         _ => minijinja::escape_formatter(out, state, value),
     }
 }
 
-fn write_escaped(out: &mut Output, text: &str) -> std::fmt::Result {
+/// A value that shows texts of others when it is shown: a list, a mapping, an object.
+fn is_made_of_others(value: &Value) -> bool {
+    use minijinja::value::ValueKind::{Iterable, Map, Plain, Seq};
+    matches!(value.kind(), Iterable | Map | Plain | Seq)
+}
+
+pub(crate) fn write_escaped(out: &mut impl std::fmt::Write, text: &str) -> std::fmt::Result {
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {

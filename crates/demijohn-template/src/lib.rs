@@ -27,6 +27,7 @@
 mod context;
 mod engine;
 mod error;
+mod filters;
 mod folder;
 mod scan;
 

@@ -110,7 +110,7 @@ fn the_five_characters_are_escaped_and_no_other() {
         text("{{ v }}", context! { v }),
         "a/b &amp; &lt;c&gt; &quot;d&quot; &#39;e&#39; ä\u{1f377}"
     );
-    assert_eq!(text("{{ v }}", context! { v => vec!["<"] }), "[&#x27;&lt;&#x27;]");
+    assert_eq!(text("{{ v }}", context! { v => vec!["<"] }), "[&#39;&lt;&#39;]");
 }
 
 #[test]
@@ -355,4 +355,211 @@ fn context_takes_values_by_either_trait() {
     let context =
         context! { a => "x", p => Plain { n: 1 }, ps => [Plain { n: 2 }, Plain { n: 3 }], o => None::<i64>, m };
     assert_eq!(text(source, context), "x 1 3 True 5");
+}
+
+/// Pairs of a template and what it renders to.
+#[track_caller]
+fn renders(cases: &[(&str, &str)]) {
+    for (source, expected) in cases {
+        let engine = Engine::builder().build();
+        let context = context! { n => 5, items => vec![3, 1, 2], name => "<Ann>", users => users() };
+        match engine.render_text(source, context) {
+            Ok(text) => assert_eq!(&text, expected, "{source}"),
+            Err(error) => panic!("{source}: {error}"),
+        }
+    }
+}
+
+fn users() -> Value {
+    let user = |name: &str, city: &str, age: u32| context! { name => name, city => city, age => age };
+    Value::from(vec![
+        user("Ann", "Oslo", 30),
+        user("Bob", "Lyon", 20),
+        user("Cyd", "Oslo", 40),
+    ])
+}
+
+#[test]
+fn loops_know_where_they_are() {
+    covers!("jinja.for_loop");
+    renders(&[
+        (
+            "{% for i in items %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}/{{ loop.length }} {% endfor %}",
+            "1032/3 2121/3 3210/3 ",
+        ),
+        (
+            "{% for i in items %}{{ loop.first }}-{{ loop.last }} {% endfor %}",
+            "True-False False-False False-True ",
+        ),
+        ("{% for i in items %}{{ loop.cycle('a', 'b') }}{% endfor %}", "aba"),
+        (
+            "{% for i in items %}{{ loop.previtem | default('-') }}<{{ loop.nextitem | default('-') }} {% endfor %}",
+            "-<1 3<2 1<- ",
+        ),
+        (
+            "{% for u in users | sort(attribute='city') %}{% if loop.changed(u.city) %}[{{ u.city }}]{% endif %}{{ u.name }}{% endfor %}",
+            "[Lyon]Bob[Oslo]AnnCyd",
+        ),
+        ("{% for i in [] %}some{% else %}none{% endfor %}", "none"),
+        (
+            "{% for i in items if i > 1 %}{{ loop.index }}:{{ i }} {% endfor %}",
+            "1:3 2:2 ",
+        ),
+        ("{% for i in items if i > 9 %}{{ i }}{% else %}none{% endfor %}", "none"),
+        (
+            "{% for k, v in {'a': 1, 'b': 2}.items() %}{{ k }}{{ v }}{% endfor %}",
+            "a1b2",
+        ),
+    ]);
+}
+
+#[test]
+fn expressions_are_those_of_jinja() {
+    covers!("jinja.expressions");
+    renders(&[
+        (
+            "{{ 7 / 2 }} {{ 7 // 2 }} {{ 7 % 3 }} {{ 2 ** 10 }} {{ -3 + 1 * 2 }} {{ (1 + 2) * 1.5 }}",
+            "3.5 3 1 1024 -1 4.5",
+        ),
+        (
+            "{{ 1 < n <= 5 }} {{ 1 < 3 < 2 }} {{ n == 5 and n != 4 }} {{ not n > 4 or false }}",
+            "True False True False",
+        ),
+        (
+            "{{ 'abcdef'[1:3] }} {{ items[-1] }} {{ items[::-1] }} {{ items[:2] }} {{ items[::2] }}",
+            "bc 2 [2, 1, 3] [3, 1] [3, 2]",
+        ),
+        ("{{ 'big' if n > 3 else 'small' }} {{ 'x' if n > 9 }}", "big "),
+        ("{{ 'a' ~ 1 ~ 'b' }} {{ 'a' + 'b' }} {{ 'ab' * 2 }}", "a1b ab abab"),
+        (
+            "{{ 1 in items }} {{ 9 not in items }} {{ 'nn' in name }} {{ 'k' in {'k': 1} }}",
+            "True True True True",
+        ),
+        (
+            "{{ n is odd }} {{ n is not odd }} {{ n is divisibleby 5 }} {{ n is divisibleby(2) }}",
+            "True False True False",
+        ),
+        (
+            "{{ 'ann'.upper() }} {{ 'a,b'.split(',') }} {{ {'a': 1}.get('b', 2) }} {{ ' x '.strip() }} {{ 'Ann'.startswith('A') }}",
+            "ANN [&#39;a&#39;, &#39;b&#39;] 2 x True",
+        ),
+        (
+            "{{ {'a': 1}.keys() | list }} {{ 'a-b'.replace('-', '+') }} {{ [1, 1, 2].count(1) }}",
+            "[&#39;a&#39;] a+b 2",
+        ),
+        (
+            "{{ (1, 2) }} {{ {'a': {'b': 3}}.a['b'] }} {{ users[0].name }} {{ 'x' | upper ~ 'y' }}",
+            "(1, 2) 3 Ann Xy",
+        ),
+    ]);
+}
+
+#[test]
+fn tests_are_those_of_jinja() {
+    covers!("jinja.tests");
+    renders(&[
+        (
+            "{{ n is defined }} {{ nothing is defined }} {{ nothing is undefined }}",
+            "True False True",
+        ),
+        (
+            "{{ 4 is even }} {{ 4 is odd }} {{ 9 is divisibleby 3 }} {{ none is none }} {{ 0 is none }}",
+            "True False True True False",
+        ),
+        (
+            "{{ {} is mapping }} {{ [] is mapping }} {{ [] is sequence }} {{ 1 is sequence }} {{ [] is iterable }} {{ 1 is iterable }}",
+            "True False True False True False",
+        ),
+        (
+            "{{ n is sameas n }} {{ 1 is sameas true }} {{ 1 is in [1, 2] }} {{ 3 is in [1, 2] }}",
+            "True False True False",
+        ),
+        (
+            "{{ 1 is eq 1 }} {{ 1 is equalto 2 }} {{ 1 is ne 2 }} {{ 2 is gt 1 }} {{ 2 is greaterthan 3 }}",
+            "True False True True False",
+        ),
+        (
+            "{{ 2 is ge 2 }} {{ 1 is lt 2 }} {{ 1 is lessthan 1 }} {{ 1 is le 1 }}",
+            "True True False True",
+        ),
+        (
+            "{{ 'a' is string }} {{ 1 is string }} {{ 1 is number }} {{ 1 is integer }} {{ 1.5 is float }} {{ 1 is float }}",
+            "True False True True True False",
+        ),
+        (
+            "{{ true is boolean }} {{ 1 is boolean }} {{ true is true }} {{ false is false }} {{ 1 is true }}",
+            "True False True True False",
+        ),
+        (
+            "{{ 'AB' is upper }} {{ 'ab' is lower }} {{ ('a' | safe) is escaped }} {{ 'a' is escaped }}",
+            "True True True False",
+        ),
+        (
+            "{{ 'upper' is filter }} {{ 'odd' is test }} {{ 'nope' is filter }}",
+            "True True False",
+        ),
+        (
+            "{% macro m() %}{% endmacro %}{{ range is callable }} {{ m is callable }} {{ 1 is callable }} {{ items is callable }}",
+            "True True False False",
+        ),
+    ]);
+}
+
+#[test]
+fn space_around_tags_is_taken_away_where_the_template_or_the_engine_says_so() {
+    covers!("jinja.whitespace");
+    renders(&[
+        ("a  {%- if true -%}  b  {%- endif -%}  c", "abc"),
+        ("a  {{- n -}}  b {#- no -#} c", "a5bc"),
+        ("a\n  {%- if true %}\nb{% endif %}\n", "ab"),
+        // On by themselves: tags on a line of their own leave nothing of it.
+        (
+            "<ul>\n  {% for i in items %}\n  <li>{{ i }}\n  {% endfor %}\n</ul>\n",
+            "<ul>\n  <li>3\n  <li>1\n  <li>2\n</ul>\n",
+        ),
+        ("a\n  {%+ if true %}b{% endif %}", "a\n  b"),
+    ]);
+    let as_written = Engine::builder().environment(|env| {
+        let mut syntax = demijohn_template::minijinja::syntax::SyntaxConfig::builder();
+        syntax.trim_blocks(false).lstrip_blocks(false);
+        env.set_syntax(syntax.build().expect("valid"));
+    });
+    let text = as_written
+        .build()
+        .render_text("a\n  {% if true %}\nb{% endif %}", ())
+        .expect("renders");
+    assert_eq!(text, "a\n  \nb");
+}
+
+#[test]
+fn what_is_safe_stays_so_and_nothing_else_becomes_it() {
+    covers!("jinja.autoescape");
+    renders(&[
+        (
+            "{{ name }} {{ name | safe }} {{ name | e }} {{ name | e | e }} {{ name | safe | e }}",
+            "&lt;Ann&gt; <Ann> &lt;Ann&gt; &lt;Ann&gt; <Ann>",
+        ),
+        (
+            "{{ '<b>' | safe ~ name }} {{ name ~ '<b>' | safe }} {{ ('<b>' | safe) + name }}",
+            "<b>&lt;Ann&gt; &lt;Ann&gt;<b> <b>&lt;Ann&gt;",
+        ),
+        (
+            "{{ ['<b>' | safe, name] | join('') }} {{ [name, name] | join('<br>' | safe) }}",
+            "<b>&lt;Ann&gt; &lt;Ann&gt;<br>&lt;Ann&gt;",
+        ),
+        ("{{ '<b>%s</b>' | safe | format(name) }}", "<b>&lt;Ann&gt;</b>"),
+        (
+            "{% autoescape false %}{{ name }}{% autoescape true %}{{ name }}{% endautoescape %}{% endautoescape %}{{ name }}",
+            "<Ann>&lt;Ann&gt;&lt;Ann&gt;",
+        ),
+        (
+            "{% macro b(x) %}<b>{{ x }}</b>{% endmacro %}{{ b(name) }}{% set x %}<i>{{ name }}</i>{% endset %}{{ x }}",
+            "<b>&lt;Ann&gt;</b><i>&lt;Ann&gt;</i>",
+        ),
+        (
+            "{{ '<' | safe | upper }} {{ ('<b>' | safe).replace('b', 'i') }}",
+            "< &lt;i&gt;",
+        ),
+        ("{{ ('<b>' | safe) | forceescape }}", "&lt;b&gt;"),
+    ]);
 }
