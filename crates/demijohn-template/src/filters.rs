@@ -14,7 +14,7 @@ pub(crate) fn add(env: &mut Environment<'static>) {
     env.add_filter("pluralize", contrib::pluralize);
     env.add_filter("random", contrib::random);
     env.add_filter("striptags", contrib::striptags);
-    env.add_filter("truncate", contrib::truncate);
+    env.add_filter("truncate", truncate);
     env.add_filter("urlize", urlize);
     env.add_filter("wordcount", wordcount);
     env.add_filter("wordwrap", wordwrap);
@@ -51,6 +51,34 @@ fn center(text: String, width: Option<usize>) -> String {
 /// Escaped, even what is escaped already.
 fn forceescape(value: &Value) -> Value {
     Value::from_safe_string(escaped(&value.to_string()))
+}
+
+/// The beginning of a text, at most `length` characters with `end`; whole words unless `killwords`. A text that is longer by `leeway` only
+/// stays as it is.
+fn truncate(
+    text: String,
+    length: Option<usize>,
+    killwords: Option<bool>,
+    end: Option<String>,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    let length = kwargs.get::<Option<usize>>("length")?.or(length).unwrap_or(255);
+    let killwords = kwargs.get::<Option<bool>>("killwords")?.or(killwords).unwrap_or(false);
+    let end = kwargs
+        .get::<Option<String>>("end")?
+        .or(end)
+        .unwrap_or_else(|| "...".to_owned());
+    let leeway = kwargs.get::<Option<usize>>("leeway")?.unwrap_or(5);
+    kwargs.assert_all_used()?;
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text);
+    }
+    let kept = length.saturating_sub(end.chars().count());
+    let mut beginning: String = text.chars().take(kept).collect();
+    if let Some(space) = beginning.rfind(' ').filter(|_| !killwords) {
+        beginning.truncate(space);
+    }
+    Ok(beginning + &end)
 }
 
 /// Words are letters, digits and underscores.
@@ -215,18 +243,14 @@ fn link(word: &str, limit: Option<usize>, attributes: &str, out: &mut String) {
     let scheme = ["https://", "http://"]
         .into_iter()
         .find(|scheme| lower.starts_with(scheme));
-    let href = if scheme.is_some_and(|scheme| lower.len() > scheme.len()) {
-        Some(core.to_owned())
-    } else if lower.starts_with("www.") && is_name(&host(&lower)) {
-        Some(format!("https://{core}"))
-    } else if [".com", ".org", ".net"].iter().any(|end| host(&lower).ends_with(end)) && is_name(&host(&lower)) {
-        Some(format!("https://{core}"))
-    } else if lower.strip_prefix("mailto:").is_some_and(is_mail) {
-        Some(core.to_owned())
-    } else if is_mail(&lower) {
-        Some(format!("mailto:{core}"))
-    } else {
-        None
+    let begins_like_a_site =
+        lower.starts_with("www.") || [".com", ".org", ".net"].iter().any(|end| host(&lower).ends_with(end));
+    let has_scheme = scheme.is_some_and(|scheme| lower.len() > scheme.len());
+    let href = match core {
+        _ if has_scheme || lower.strip_prefix("mailto:").is_some_and(is_mail) => Some(core.to_owned()),
+        _ if begins_like_a_site && is_name(&host(&lower)) => Some(format!("https://{core}")),
+        _ if is_mail(&lower) => Some(format!("mailto:{core}")),
+        _ => None,
     };
     // Markup that was handed over as safe may have tags of its own in the word.
     let Some(href) = href.filter(|href| !href.contains(['<', '>', '"', '\''])) else {

@@ -563,3 +563,208 @@ fn what_is_safe_stays_so_and_nothing_else_becomes_it() {
         ("{{ ('<b>' | safe) | forceescape }}", "&lt;b&gt;"),
     ]);
 }
+
+#[test]
+fn filters_are_those_of_jinja() {
+    covers!("jinja.filters");
+    renders(&[
+        (
+            "{{ -2 | abs }} {{ users[0] | attr('name') }} {{ 'ann lee' | capitalize }} [{{ 'ab' | center(6) }}]",
+            "2 Ann Ann lee [  ab  ]",
+        ),
+        (
+            "{{ items | batch(2) | list }} {{ items | batch(2, 0) | list }} {{ items | slice(2) | list }}",
+            "[[3, 1], [2]] [[3, 1], [2, 0]] [[3, 1], [2]]",
+        ),
+        (
+            "{{ items | count }} {{ nothing | d('x') }} {{ nothing | default('y') }} {{ '' | default('z', true) }}",
+            "3 x y z",
+        ),
+        (
+            "{% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %} {% for k, v in {'b': 1, 'a': 2} | dictsort(by='value') %}{{ k }}{{ v }}{% endfor %}",
+            "a2b1 b1a2",
+        ),
+        (
+            "{{ '<' | e }} {{ '<' | escape }} {{ '<' | safe | forceescape }}",
+            "&lt; &lt; &lt;",
+        ),
+        (
+            "{{ 13 | filesizeformat }} {{ 4096 | filesizeformat(true) }} {{ 4100000 | filesizeformat }}",
+            "13 Bytes 4.0 KiB 4.1 MB",
+        ),
+        (
+            "{{ items | first }} {{ items | last }} {{ '1.5' | float }} {{ '42' | int }} {{ 'x' | int(7) }} {{ 'x' | float(0.5) }}",
+            "3 2 1.5 42 7 0.5",
+        ),
+        ("{{ '%s, %s!' | format('Hello', 'World') }}", "Hello, World!"),
+        (
+            "{% for g in users | groupby('city') %}{{ g.grouper }}:{{ g.list | map(attribute='name') | join('+') }} {% endfor %}",
+            "Lyon:Bob Oslo:Ann+Cyd ",
+        ),
+        (
+            "{{ 'a\nb' | indent }}|{{ 'a\nb' | indent(2, true) }}",
+            "a\n    b|  a\n  b",
+        ),
+        (
+            "{% for k, v in {'a': 1} | items %}{{ k }}{{ v }}{% endfor %} {{ items | join(', ') }} {{ users | join('/', attribute='name') }}",
+            "a1 3, 1, 2 Ann/Bob/Cyd",
+        ),
+        (
+            "{{ items | length }} {{ 'abc' | list }} {{ 'ABC' | lower }} {{ 'abc' | upper }} {{ 'ann of green gables' | title }}",
+            "3 [&#39;a&#39;, &#39;b&#39;, &#39;c&#39;] abc ABC Ann Of Green Gables",
+        ),
+        (
+            "{{ ['a', 'b'] | map('upper') | join }} {{ users | map(attribute='age') | list }}",
+            "AB [30, 20, 40]",
+        ),
+        (
+            "{{ items | max }} {{ items | min }} {{ items | sum }} {{ users | sum(attribute='age') }} {{ users | map(attribute='age') | max }}",
+            "3 1 6 90 40",
+        ),
+        (
+            "{{ [7] | random }} {{ items | reverse | list }} {{ 'abc' | reverse }} {{ 'Hello World' | replace('Hello', 'Goodbye') }}",
+            "7 [2, 1, 3] cba Goodbye World",
+        ),
+        (
+            "{{ 42.55 | round }} {{ 42.55 | round(1, 'floor') }} {{ 2.1 | round(method='ceil') }}",
+            "43.0 42.5 3.0",
+        ),
+        (
+            "{{ items | select('odd') | list }} {{ items | reject('odd') | list }} {{ [0, 1] | select | list }}",
+            "[3, 1] [2] [1]",
+        ),
+        (
+            "{{ users | selectattr('age', 'gt', 25) | map(attribute='name') | list | join(',') }} {{ users | rejectattr('city', 'eq', 'Oslo') | map(attribute='name') | join }}",
+            "Ann,Cyd Bob",
+        ),
+        (
+            "{{ items | sort }} {{ items | sort(reverse=true) }} {{ users | sort(attribute='age') | map(attribute='name') | join }}",
+            "[1, 2, 3] [3, 2, 1] BobAnnCyd",
+        ),
+        (
+            "{{ 1 | string ~ 2 }} {{ '<p>Hello &amp; <b>World</b></p>' | striptags }} {{ ' x ' | trim }}|{{ '--x-' | trim('-') }}",
+            "12 Hello &amp; World x|x",
+        ),
+        (
+            "{{ {'a': '</script>'} | tojson }}",
+            "{\"a\": \"\\u003c/script\\u003e\"}",
+        ),
+        (
+            "{{ 'foo bar baz qux' | truncate(9) }} {{ 'foo bar baz qux' | truncate(9, true) }} {{ 'foo bar baz qux' | truncate(11) }} {{ 'foo bar baz qux' | truncate(11, false, '...', leeway=0) }}",
+            "foo... foo ba... foo bar baz qux foo bar...",
+        ),
+        (
+            "{{ ['foo', 'bar', 'foobar', 'FooBar'] | unique | list | join(',') }}",
+            "foo,bar,foobar",
+        ),
+        (
+            "{{ 'a b&c/d' | urlencode }} {{ {'a': 1, 'b': 'x y'} | urlencode }}",
+            "a%20b%26c/d a=1&amp;b=x%20y",
+        ),
+        ("{{ 'one two_three, four' | wordcount }}", "3"),
+        ("{{ 'the quick brown fox' | wordwrap(10) }}", "the quick\nbrown fox"),
+        (
+            "<ul{{ {'class': 'my list', 'missing': none, 'id': 'list-' ~ n} | xmlattr }}>",
+            "<ul class=\"my list\" id=\"list-5\">",
+        ),
+    ]);
+    // Each of the documented names is there.
+    let names = "abs attr batch capitalize center count d default dictsort e escape filesizeformat first float forceescape format groupby indent \
+        int items join last length list lower map max min pprint random reject rejectattr replace reverse round safe select selectattr slice sort \
+        string striptags sum title tojson trim truncate unique upper urlencode urlize wordcount wordwrap xmlattr";
+    for name in names.split_whitespace() {
+        renders(&[(&format!("{{{{ '{name}' is filter }}}}"), "True")]);
+    }
+}
+
+#[test]
+fn addresses_become_links_that_carry_nothing_else() {
+    let urlize = |source: &str| text("{{ source | urlize }}", context! { source });
+    let link = |href: &str, shown: &str| format!("<a href=\"{href}\" rel=\"noopener\">{shown}</a>");
+    assert_eq!(
+        urlize("see https://a.example/x?y=1&z=2, or www.b.example."),
+        format!(
+            "see {}, or {}.",
+            link("https://a.example/x?y=1&amp;z=2", "https://a.example/x?y=1&amp;z=2"),
+            link("https://www.b.example", "www.b.example")
+        )
+    );
+    assert_eq!(urlize("(c.org/d)"), format!("({})", link("https://c.org/d", "c.org/d")));
+    assert_eq!(
+        urlize("http://a.example/w_(x)"),
+        link("http://a.example/w_(x)", "http://a.example/w_(x)")
+    );
+    assert_eq!(
+        urlize("<https://a.example>"),
+        format!("&lt;{}&gt;", link("https://a.example", "https://a.example"))
+    );
+    assert_eq!(
+        urlize("ann@a.example"),
+        "<a href=\"mailto:ann@a.example\">ann@a.example</a>"
+    );
+    for plain in [
+        "javascript:alert(1)",
+        "https://",
+        "a.b",
+        "ftp://x",
+        "@",
+        "www.",
+        "x@y",
+        "data:text/html,x",
+    ] {
+        assert_eq!(urlize(plain), plain);
+    }
+    // What would leave the attribute is escaped before it is looked at.
+    let attack = urlize("https://a.example/\"onmouseover=\"alert(1) http://x'><script>");
+    assert!(
+        !attack.contains("\"onmouseover") && !attack.contains("<script"),
+        "{attack}"
+    );
+    let markup =
+        context! { source => Value::from_safe_string("<a href=\"http://a.example\">http://a.example</a>".into()) };
+    assert_eq!(
+        text("{{ source | urlize }}", markup),
+        "<a href=\"http://a.example\">http://a.example</a>"
+    );
+    let long = "{{ 'https://a.example/long' | urlize(12, nofollow=true, target='_blank') }}";
+    assert_eq!(
+        text(long, ()),
+        "<a href=\"https://a.example/long\" rel=\"nofollow noopener\" target=\"_blank\">https://a.ex...</a>"
+    );
+}
+
+#[test]
+fn keys_of_attributes_are_names_and_lines_break_where_they_may() {
+    for key in ["a b", "a=b", "a>b", "a/b", "a\"b", "", "a\tb", "a\u{c}b"] {
+        let engine = Engine::builder().build();
+        let refused = engine.render_text(
+            "<p{{ attributes | xmlattr }}>",
+            context! { attributes => std::collections::BTreeMap::from([(key, 1)]) },
+        );
+        assert!(
+            refused.is_err_and(|error| error.to_string().contains("no name of an attribute")),
+            "{key:?}"
+        );
+    }
+    renders(&[
+        (
+            "{{ {'title': name} | xmlattr }}|{{ {'a': 1} | xmlattr(false) }}|{{ {} | xmlattr }}",
+            " title=\"&lt;Ann&gt;\"|a=\"1\"|",
+        ),
+        ("{{ 'abcdefghij kl' | wordwrap(4) }}", "abcd\nefgh\nij\nkl"),
+        (
+            "{{ 'abcdefghij kl' | wordwrap(4, break_long_words=false) }}",
+            "abcdefghij\nkl",
+        ),
+        (
+            "{{ 'well-known' | wordwrap(6) }} {{ 'well-known' | wordwrap(6, break_on_hyphens=false, break_long_words=false) }}",
+            "well-\nknown well-known",
+        ),
+        ("{{ 'a\n\nb c' | wordwrap(1, wrapstring='/') }}", "a//b/c"),
+        (
+            "{{ '' | wordwrap }}{{ 'äöü ß' | wordwrap(3) }}{{ '' | wordcount }}",
+            "äöü\nß0",
+        ),
+        ("[{{ 'x' | center(4) }}] [{{ 'long' | center(2) }}]", "[ x  ] [long]"),
+    ]);
+}
