@@ -25,7 +25,7 @@ const MAX_TEXT_BYTES: Key<usize> = Key::new(
 const MEMORY_BYTES: Key<usize> = Key::new(
     "FILE_UPLOAD_MAX_MEMORY_SIZE",
     "2621440",
-    "uploads up to this size stay in memory, larger ones go to a temporary file as they come in",
+    "so much of the files of a form stays in memory; what is larger goes to a temporary file as it comes in",
 );
 const TEMP_DIR: Key<Option<PathBuf>> = Key::new(
     "FILE_UPLOAD_TEMP_DIR",
@@ -39,7 +39,7 @@ const TEMP_DIR: Key<Option<PathBuf>> = Key::new(
 /// Each is the default of a setting: what settings files and the environment say wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadLimits {
-    /// Files up to this size stay in memory; 2.5 MB unless set (`FILE_UPLOAD_MAX_MEMORY_SIZE`).
+    /// Files of a form stay in memory up to this size, of all of them together; 2.5 MB unless set (`FILE_UPLOAD_MAX_MEMORY_SIZE`).
     pub memory_bytes: usize,
     /// The folder for larger ones; the system's for temporary files unless set (`FILE_UPLOAD_TEMP_DIR`).
     pub temp_dir: Option<PathBuf>,

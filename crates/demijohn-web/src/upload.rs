@@ -12,10 +12,10 @@ use demijohn_core::faults::FileFaults;
 use demijohn_core::{Body, Error, Extract, Operation, Rejection, Request, Result};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// The files of a form. Without a form with files it is empty.
 ///
@@ -90,7 +90,8 @@ pub struct Upload {
 #[derive(Debug)]
 enum Content {
     Memory(Bytes),
-    Spooled(NamedTempFile),
+    /// Closed between reads: a form of many files holds no descriptor for each.
+    Spooled(TempPath),
 }
 
 impl Upload {
@@ -132,7 +133,7 @@ impl Upload {
     pub fn path(&self) -> Option<&Path> {
         match &self.content {
             Content::Memory(_) => None,
-            Content::Spooled(file) => Some(file.path()),
+            Content::Spooled(file) => Some(file),
         }
     }
 
@@ -144,7 +145,7 @@ impl Upload {
         match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone()),
             Content::Spooled(file) => {
-                let path = file.path().to_owned();
+                let path = file.to_path_buf();
                 Ok(blocking(move || std::fs::read(path)).await??.into())
             }
         }
@@ -157,7 +158,7 @@ impl Upload {
     pub async fn content(&self) -> Result<Body> {
         match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone().into()),
-            Content::Spooled(file) => Ok(File::open(file.path()).await?.into_body(0..u64::MAX)),
+            Content::Spooled(file) => Ok(File::open(file.to_path_buf()).await?.into_body(0..u64::MAX)),
         }
     }
 
@@ -169,7 +170,7 @@ impl Upload {
         Ok(Chunks(match &self.content {
             Content::Memory(bytes) => Source::Memory(bytes.clone()),
             Content::Spooled(file) => {
-                let path = file.path().to_owned();
+                let path = file.to_path_buf();
                 Source::File(blocking(move || std::fs::File::open(path)).await??)
             }
         }))
@@ -184,7 +185,7 @@ impl Upload {
         let path = path.into();
         let memory = match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone()),
-            Content::Spooled(file) => Err(file.path().to_owned()),
+            Content::Spooled(file) => Err(file.to_path_buf()),
         };
         let faults = self.faults.clone();
         blocking(move || -> Result<()> {
@@ -312,7 +313,7 @@ async fn read(request: &mut Request) -> Result<Parsed> {
 
 async fn parse(mut form: Incoming, limits: &UploadLimits, faults: &FileFaults) -> Result<Parsed> {
     let mut parsed = Parsed::default();
-    let (mut texts, mut files, mut text_bytes) = (0, 0, 0);
+    let (mut texts, mut files, mut text_bytes, mut kept_bytes) = (0, 0, 0, 0);
     while let Some(head) = form.next_part().await? {
         let name = head.name;
         let Some(file_name) = head.file_name else {
@@ -341,7 +342,11 @@ async fn parse(mut form: Incoming, limits: &UploadLimits, faults: &FileFaults) -
         if files > limits.max_files {
             return Err(Error::bad_request("the form has too many files"));
         }
-        let mut spool = Spool::default();
+        // All that stay in memory share what one may have there: a hundred of them cost no more.
+        let mut spool = Spool {
+            memory_bytes: limits.memory_bytes.saturating_sub(kept_bytes),
+            ..Spool::default()
+        };
         while let Some(chunk) = form.next_chunk().await? {
             spool = spool.write(chunk, limits, faults).await?;
         }
@@ -350,6 +355,9 @@ async fn parse(mut form: Incoming, limits: &UploadLimits, faults: &FileFaults) -
             continue;
         };
         let (content, length) = spool.finish(faults).await?;
+        if let Content::Memory(bytes) = &content {
+            kept_bytes += bytes.len();
+        }
         parsed.files.push(Upload {
             name,
             file_name,
@@ -396,6 +404,8 @@ struct Spool {
     /// What is not in the temporary file yet.
     memory: Vec<u8>,
     file: Option<NamedTempFile>,
+    /// More than this goes to the temporary file.
+    memory_bytes: usize,
     length: u64,
 }
 
@@ -409,7 +419,7 @@ impl Spool {
         let limit = if self.file.is_some() {
             WRITE_BYTES
         } else {
-            limits.memory_bytes
+            self.memory_bytes
         };
         match self.memory.len() > limit {
             true => self.flush(limits.temp_dir.clone(), faults).await,
@@ -441,11 +451,10 @@ impl Spool {
             return Ok((Content::Memory(self.memory.into()), length));
         }
         let spool = self.flush(None, faults).await?;
-        let Some(mut file) = spool.file else {
+        let Some(file) = spool.file else {
             return Err(Error::internal("a temporary file was lost"));
         };
-        file.rewind().map_err(disk_error)?;
-        Ok((Content::Spooled(file), length))
+        Ok((Content::Spooled(file.into_temp_path()), length))
     }
 }
 

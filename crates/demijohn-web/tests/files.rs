@@ -321,6 +321,42 @@ impl http_body::Body for Stalls {
 }
 
 #[test]
+fn many_files_take_no_more_memory_than_one() {
+    block_on(async {
+        let client = Application::new()
+            .upload_limits(UploadLimits {
+                memory_bytes: 1000,
+                ..UploadLimits::default()
+            })
+            .route(
+                "/",
+                post(async |files: Files| {
+                    let places = files.iter().map(|file| if file.path().is_some() { 'd' } else { 'm' });
+                    places.collect::<String>()
+                }),
+            )
+            .test_client();
+        let form = |sizes: &[usize]| {
+            sizes.iter().fold(Parts::new(), |parts, size| {
+                parts.file("f", "a", "text/plain", vec![1; *size])
+            })
+        };
+        for (sizes, places) in [
+            (&[400, 600, 1, 0][..], "mmdm"),
+            (&[2000, 1000, 1], "dmd"),
+            (&[1000], "m"),
+            (&[1001], "d"),
+        ] {
+            assert_eq!(
+                client.post("/").multipart(form(sizes)).await.text(),
+                places,
+                "{sizes:?}"
+            );
+        }
+    });
+}
+
+#[test]
 fn files_of_a_form_small_and_large() {
     covers!("fastapi.files");
     block_on(async {
