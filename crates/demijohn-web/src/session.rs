@@ -401,10 +401,44 @@ pub(crate) async fn finish(request: &mut Request, response: &mut Response) -> Re
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
+    #[cfg(feature = "websocket")]
+    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS
+        && let Some(proof) = visit.proof().await
+    {
+        crate::websocket::Switch::bind(response, proof);
+    }
     Ok(())
 }
 
 impl Visit {
+    /// Whether the session of somebody who is logged in is still theirs, to be asked later; nothing where nobody is, or where the
+    /// client alone keeps it.
+    #[cfg(feature = "websocket")]
+    async fn proof(&self) -> Option<crate::websocket::Proof> {
+        if !self.support.store.can_revoke() {
+            return None;
+        }
+        let state = self.state.lock().await;
+        let (key, principal) = (state.key.clone()?, state.principal.clone()?);
+        let asked = Arc::new((Arc::clone(&self.support), key, principal));
+        Some(Box::new(move || {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move {
+                let (support, key, principal) = &*asked;
+                let now = support.clock.wall();
+                match support.store.load(key, now).await {
+                    Ok(record) => record.is_some_and(|record| {
+                        record.principal.as_ref() == Some(principal) && support.is_alive(&record, now)
+                    }),
+                    Err(error) => {
+                        tracing::warn!("a socket's session cannot be looked at: {error}");
+                        true
+                    }
+                }
+            })
+        }))
+    }
+
     pub(crate) fn token_cookie(&self, value: String) -> crate::Cookie {
         let csrf = &self.support.csrf;
         csrf.cookie.cookie(self.https, value, csrf.cookie_age)

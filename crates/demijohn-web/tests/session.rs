@@ -3,14 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use demijohn_core::settings::Sources;
-use demijohn_core::{BoxFuture, Clock};
+use demijohn_core::{BoxFuture, Clock, Configure};
 use demijohn_covers::covers;
 use demijohn_template::{Folder, context};
 use demijohn_web::http::StatusCode;
 use demijohn_web::session::{Expiry, Principal, SessionKey, SessionRecord, SessionStore, SessionSupport};
 use demijohn_web::test::{TestClient, TestResponse, block_on};
 use demijohn_web::{
-    Application, Assemble, Error, Form, Messages, Pairs, Redirect, Result, Session, TemplatesExt, get, post, render,
+    Application, Assemble, Error, Form, Messages, Pairs, Redirect, Response, Result, Session, TemplatesExt, get, post,
+    render,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -1080,5 +1081,48 @@ fn odd_cookies_are_nothing() {
                 assert_eq!(answer.status(), 403, "{cookie}");
             }
         }
+    });
+}
+
+#[test]
+fn a_socket_ends_with_its_session() {
+    use demijohn_web::{WebSocket, WebSocketUpgrade};
+    async fn listen(session: Session, upgrade: WebSocketUpgrade) -> Result<Response> {
+        if session.principal_id().await?.is_none() {
+            return Err(Error::unauthorized("log in first"));
+        }
+        Ok(upgrade.on_upgrade(async |mut socket: WebSocket| {
+            socket.send("hello").await?;
+            while socket.recv().await?.is_some() {}
+            Ok(())
+        }))
+    }
+    block_on(async {
+        let app = site()
+            .route("/listen", get(listen))
+            .setting("WEBSOCKET_SESSION_SECONDS", 1);
+        let memory = Memory::default();
+        let client = client_of(app, &memory, &clock());
+        let other = client.stranger();
+        assert_eq!(client.websocket("/listen").refused().await.status(), 401);
+        client.post("/login").await;
+        other.post("/login").await;
+        let mut here = client.websocket("/listen").await;
+        let mut there = other.websocket("/listen").await;
+        for socket in [&mut here, &mut there] {
+            assert_eq!(socket.recv_text().await, "hello");
+        }
+        // A store that is out of reach for a moment ends nothing.
+        memory.fail_at(1);
+        while memory.steps() < 2 {
+            assert!(here.is_silent(Duration::from_millis(100)).await);
+        }
+        client.post("/logout").await;
+        let close = here.recv_close().await;
+        assert_eq!((close.code, close.reason.as_str()), (1008, "the session has ended"));
+        assert!(there.is_silent(Duration::from_millis(1_500)).await);
+        client.post("/login").await;
+        client.post("/end-others").await;
+        assert_eq!(there.recv_close().await.code, 1008);
     });
 }

@@ -1,5 +1,6 @@
 //! The task of a socket: it carries messages between connection and handler, pings, and brings both to an end together.
 
+use super::bound::Bound;
 use super::slot::Slot;
 use super::switch::Io;
 use super::{Close, Disconnected, End, Message, Out, cut, may_send};
@@ -45,6 +46,8 @@ pub(crate) struct Limits {
     pub(super) max_message_bytes: usize,
     pub(super) ping: Option<Duration>,
     pub(super) idle: Option<Duration>,
+    /// How often it is asked for the session of whoever opened it.
+    pub(super) session: Option<Duration>,
 }
 
 pub(super) struct Drive {
@@ -64,6 +67,7 @@ pub(super) struct Drive {
     /// What its end says to the client.
     verdict: Option<Close>,
     watch: Watch,
+    bound: Option<Box<Bound>>,
     name: String,
 }
 
@@ -71,6 +75,7 @@ impl Drive {
     pub(super) async fn new(
         io: Box<dyn Io>,
         limits: Limits,
+        bound: Option<Bound>,
         slot: Arc<Slot>,
         outbox: mpsc::Receiver<Out>,
         handler: BoxFuture<'static, Result<()>>,
@@ -98,6 +103,7 @@ impl Drive {
             handler: Some(caught(handler)),
             verdict: None,
             watch: Watch::new(limits),
+            bound: bound.map(Box::new),
             name,
         }
     }
@@ -293,8 +299,11 @@ impl Drive {
         Wire::Frame(Frame::message(content, OpCode::Data(kind), self.rest.is_none()))
     }
 
-    /// Pings, and gives up whom nothing is heard of.
+    /// Pings, and gives up whom nothing is heard of and whose session is over.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.bound.as_mut().is_some_and(|bound| bound.poll_gone(cx)) {
+            return Poll::Ready(End::Closed(Close::new(1008, "the session has ended")));
+        }
         while self.watch.poll_tick(cx) {
             // A handler that does not take messages keeps us from hearing the client.
             let deaf = !self.flushes && !self.slot.has_room(cx);

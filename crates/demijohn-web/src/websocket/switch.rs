@@ -1,5 +1,6 @@
 //! What an answer of 101 carries along to whoever holds the connection.
 
+use super::bound::{Bound, Proof};
 use super::drive::{Drive, Limits};
 use super::slot::Slot;
 use super::{End, Out, WebSocket};
@@ -26,6 +27,8 @@ pub(crate) struct Switch {
     pub(super) handler: Handler,
     pub(super) limits: Limits,
     pub(super) subprotocol: Option<String>,
+    /// Whether the session that opened it is still there.
+    pub(super) proof: Option<Proof>,
     /// The request's id and path, for the log.
     pub(super) name: String,
 }
@@ -39,6 +42,17 @@ impl Switch {
     pub(super) fn attach(self, response: &mut Response) {
         let holder = Holder(Arc::new(Mutex::new(Some(self))));
         response.extensions_mut().insert(holder);
+    }
+
+    /// Ends the socket of an answer, if it has one, with a session.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn bind(response: &Response, proof: Proof) {
+        if let Some(Holder(switch)) = response.extensions().get() {
+            let mut switch = switch.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(switch) = &mut *switch {
+                switch.proof = Some(proof);
+            }
+        }
     }
 
     /// Takes it out of an answer.
@@ -60,7 +74,11 @@ impl Switch {
         let handler = self.handler;
         // The call itself may panic too.
         let handler: BoxFuture<'static, Result<()>> = Box::pin(async move { handler(socket).await });
-        let drive = Drive::new(io, self.limits, Arc::clone(&slot), outbox, handler, self.name).await;
+        let bound = self
+            .proof
+            .zip(self.limits.session)
+            .map(|(proof, every)| Bound::new(proof, every));
+        let drive = Drive::new(io, self.limits, bound, Arc::clone(&slot), outbox, handler, self.name).await;
         drive.run(stop).await;
         // Senders elsewhere are told, whatever happened.
         slot.end(End::Broken(super::Close::new(1006, "the handler has ended")));
