@@ -1126,3 +1126,20 @@ fn a_socket_ends_with_its_session() {
         assert_eq!(there.recv_close().await.code, 1008);
     });
 }
+
+#[test]
+fn an_age_that_never_comes_is_told() {
+    for (age, told) in [("2592000", 0), ("31536000", 1)] {
+        let ready = site()
+            .build(Sources::none().var("SESSION_COOKIE_AGE", age))
+            .ok()
+            .unwrap();
+        let found = ready.program().checks.run(
+            ready.site(),
+            ready.settings(),
+            &demijohn_core::check::Selection::default(),
+        );
+        let ours = found.iter().filter(|finding| finding.id == "sessions.W001");
+        assert_eq!(ours.count(), told, "{age}");
+    }
+}

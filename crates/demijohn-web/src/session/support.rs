@@ -345,6 +345,21 @@ pub(crate) fn cookie_name(settings: &Settings, key: &Key<String>) -> Result<Stri
 }
 
 fn add_checks(checks: &mut Checks) {
+    checks.add("sessions", |site, _, findings| {
+        let Some(support) = site.get::<Arc<Support>>() else {
+            return;
+        };
+        if support.idle > support.absolute {
+            findings.push(
+                Finding::warning(
+                    "sessions.W001",
+                    "it is longer than SESSION_ABSOLUTE_AGE, which ends sessions before",
+                )
+                .on(AGE.name())
+                .hint("raise SESSION_ABSOLUTE_AGE too, or lower this one"),
+            );
+        }
+    });
     checks.add_deploy("security", |site, settings, findings| {
         let Some(support) = site.get::<Arc<Support>>() else {
             return;
