@@ -51,6 +51,8 @@
 //!   that is gone.
 //! - **The end.** A client that goes away ends what makes the events, within about a second: its future or stream is dropped. A server that
 //!   stops ends them too, and the browser connects again, to the next one.
+//! - **Whose they are.** When the handler looked at the session of somebody who is logged in, the events end with that session, within
+//!   `SESSION_RECHECK_SECONDS` (30) after a logout or a new password.
 //! - **Slow clients.** [`Sender::send`] waits until the event before was taken.
 //! - **Fields.** Text of any kind fits into an event's data. Its name and its id are of one line: an event with another one is not sent, and
 //!   ends the answer with an error in the log.

@@ -28,6 +28,8 @@ mod app;
 #[cfg(feature = "axum")]
 mod axum;
 mod blueprint;
+#[cfg(any(feature = "sessions", feature = "websocket"))]
+mod bound;
 #[cfg(any(feature = "compression", feature = "static"))]
 mod codings;
 mod commands;

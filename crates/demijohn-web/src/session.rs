@@ -18,14 +18,16 @@ pub use signed::SignedCookieSessions;
 pub use support::SessionSupport;
 pub(crate) use support::Support;
 
+use crate::bound::Bound;
 use crate::csrf;
 use crate::messages;
+use crate::stream::EndsWithServer;
 #[cfg(feature = "template")]
 use demijohn_core::Bag;
 pub use demijohn_core::session::{Principal, SessionKey, SessionRecord, SessionStore};
-use demijohn_core::{Error, Extract, Needs, Rejection, Request, Response, Result};
-use http::Method;
+use demijohn_core::{Body, Error, Extract, Needs, Rejection, Request, Response, Result};
 use http::header::{CACHE_CONTROL, COOKIE, HeaderValue};
+use http::{Method, StatusCode};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -401,42 +403,41 @@ pub(crate) async fn finish(request: &mut Request, response: &mut Response) -> Re
             .headers_mut()
             .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    #[cfg(feature = "websocket")]
-    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS
-        && let Some(proof) = visit.proof().await
-    {
-        crate::websocket::Switch::bind(response, proof);
-    }
+    visit.bind(response).await;
     Ok(())
 }
 
 impl Visit {
-    /// Whether the session of somebody who is logged in is still theirs, to be asked later; nothing where nobody is, or where the
-    /// client alone keeps it.
-    #[cfg(feature = "websocket")]
-    async fn proof(&self) -> Option<crate::websocket::Proof> {
-        if !self.support.store.can_revoke() {
-            return None;
+    /// Ends an answer that stays open with the session, where somebody is logged in by it. (A store that keeps sessions with the client
+    /// does not know when one has ended.)
+    async fn bind(&self, response: &mut Response) {
+        let is_socket = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let is_endless = response.extensions().get::<EndsWithServer>().is_some();
+        if !is_socket && !is_endless || !self.support.store.can_revoke() {
+            return;
         }
         let state = self.state.lock().await;
-        let (key, principal) = (state.key.clone()?, state.principal.clone()?);
-        let asked = Arc::new((Arc::clone(&self.support), key, principal));
-        Some(Box::new(move || {
-            let asked = Arc::clone(&asked);
-            Box::pin(async move {
-                let (support, key, principal) = &*asked;
-                let now = support.clock.wall();
-                match support.store.load(key, now).await {
-                    Ok(record) => record.is_some_and(|record| {
-                        record.principal.as_ref() == Some(principal) && support.is_alive(&record, now)
-                    }),
-                    Err(error) => {
-                        tracing::warn!("a socket's session cannot be looked at: {error}");
-                        true
-                    }
-                }
-            })
-        }))
+        let (Some(every), Some(key), Some(principal)) = (self.support.recheck, &state.key, &state.principal) else {
+            return;
+        };
+        let asked = Arc::new((Arc::clone(&self.support), key.clone(), principal.clone()));
+        let bound = Bound::new(
+            Box::new(move || {
+                let asked = Arc::clone(&asked);
+                Box::pin(async move {
+                    let (support, key, principal) = &*asked;
+                    support.is_still(key, principal).await
+                })
+            }),
+            every,
+        );
+        if is_endless {
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = Body::stream(bound.ends(body));
+        } else {
+            #[cfg(feature = "websocket")]
+            crate::websocket::Switch::bind(response, bound);
+        }
     }
 
     pub(crate) fn token_cookie(&self, value: String) -> crate::Cookie {

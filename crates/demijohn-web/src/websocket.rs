@@ -34,7 +34,7 @@
 //! - **How long it may be silent.** Clients are pinged every `WEBSOCKET_PING_SECONDS` (20); one that nothing is heard of for
 //!   `WEBSOCKET_IDLE_SECONDS` (60) is given up.
 //! - **Whose it is.** When the handshake looked at the session of somebody who is logged in, the socket ends with that session: a logout or
-//!   a new password closes it with 1008 within `WEBSOCKET_SESSION_SECONDS` (30).
+//!   a new password closes it with 1008 within `SESSION_RECHECK_SECONDS` (30).
 //! - **Slow clients.** [`WebSocket::send`] waits until the message before it was taken; a handler that does not receive keeps the client
 //!   from sending. So neither piles up messages.
 //! - **The end.** What the handler's function returns is said to the client as a close code: 1000 for `Ok`, 1011 for an error or a
@@ -46,7 +46,6 @@
 //! The session and other things that are saved at the end of a request are saved with the handshake; what the socket changes in
 //! them later is not.
 
-mod bound;
 mod drive;
 mod handshake;
 mod rules;
@@ -55,8 +54,6 @@ mod switch;
 
 pub use handshake::WebSocketUpgrade;
 
-#[cfg(feature = "sessions")]
-pub(crate) use bound::Proof;
 pub(crate) use drive::CLIENT_BUFFER_BYTES;
 pub(crate) use rules::{Rules, add_checks, declare};
 pub(crate) use switch::{Switch, Upgrades};

@@ -1085,8 +1085,15 @@ fn odd_cookies_are_nothing() {
 }
 
 #[test]
-fn a_socket_ends_with_its_session() {
-    use demijohn_web::{WebSocket, WebSocketUpgrade};
+fn sockets_and_events_end_with_their_session() {
+    use demijohn_web::{Events, WebSocket, WebSocketUpgrade};
+    async fn follow(session: Session) -> Result<Events> {
+        let who = session.principal_id().await?.unwrap_or_else(|| "nobody".into());
+        Ok(Events::write(async move |out| {
+            out.send(who).await?;
+            std::future::pending().await
+        }))
+    }
     async fn listen(session: Session, upgrade: WebSocketUpgrade) -> Result<Response> {
         if session.principal_id().await?.is_none() {
             return Err(Error::unauthorized("log in first"));
@@ -1100,7 +1107,8 @@ fn a_socket_ends_with_its_session() {
     block_on(async {
         let app = site()
             .route("/listen", get(listen))
-            .setting("WEBSOCKET_SESSION_SECONDS", 1);
+            .route("/follow", get(follow))
+            .setting("SESSION_RECHECK_SECONDS", 1);
         let memory = Memory::default();
         let client = client_of(app, &memory, &clock());
         let other = client.stranger();
@@ -1117,7 +1125,11 @@ fn a_socket_ends_with_its_session() {
         while memory.steps() < 2 {
             assert!(here.is_silent(Duration::from_millis(100)).await);
         }
-        client.post("/logout").await;
+        let (events, _) = tokio::join!(async { client.get("/follow").await }, async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            client.post("/logout").await
+        });
+        assert_eq!(events.text(), "data: 7\n\n");
         let close = here.recv_close().await;
         assert_eq!((close.code, close.reason.as_str()), (1008, "the session has ended"));
         assert!(there.is_silent(Duration::from_millis(1_500)).await);

@@ -9,7 +9,7 @@ use crate::messages;
 use crate::routes::Routes;
 use crate::signing::Signer;
 use demijohn_core::check::{Checks, Finding};
-use demijohn_core::session::{SessionRecord, SessionStore};
+use demijohn_core::session::{SessionKey, SessionRecord, SessionStore};
 use demijohn_core::settings::{Key, Origin, Settings};
 use demijohn_core::site::{Part, Phase, Site};
 use demijohn_core::{Clock, Error, Needs};
@@ -31,6 +31,11 @@ const ABSOLUTE_AGE: Key<u64> = Key::new(
     "SESSION_ABSOLUTE_AGE",
     "2592000",
     "a session is over so many seconds after its login, however much it is used",
+);
+const RECHECK: Key<u64> = Key::new(
+    "SESSION_RECHECK_SECONDS",
+    "30",
+    "how often sockets and events of somebody who is logged in ask whether the session that opened them is still there; 0 for never",
 );
 const AT_BROWSER_CLOSE: Key<bool> = Key::new(
     "SESSION_EXPIRE_AT_BROWSER_CLOSE",
@@ -86,7 +91,7 @@ impl Part for SessionSupport {
         for key in [&ENGINE, &NAME, &SAME_SITE, &PATH, &DOMAIN] {
             settings.declare(key);
         }
-        for key in [&AGE, &ABSOLUTE_AGE] {
+        for key in [&AGE, &ABSOLUTE_AGE, &RECHECK] {
             settings.declare(key);
         }
         for key in [&AT_BROWSER_CLOSE, &EVERY_REQUEST, &SECURE, &HTTP_ONLY] {
@@ -247,6 +252,8 @@ pub(crate) struct Support {
     pub(crate) message_signer: LateSigner,
     pub(crate) message_level: u8,
     pub(crate) ends_with_browser: bool,
+    /// How often what stays open asks whether it may.
+    pub(super) recheck: Option<Duration>,
     idle: Duration,
     absolute: Duration,
     renew_after: Duration,
@@ -276,6 +283,9 @@ impl Support {
             cookie,
             csrf: csrf::Rules::read(settings)?,
             ends_with_browser: settings.value(&AT_BROWSER_CLOSE)?,
+            recheck: Some(settings.value(&RECHECK)?)
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
             idle,
             absolute: Duration::from_secs(settings.value(&ABSOLUTE_AGE)?),
             renew_after: match settings.value(&EVERY_REQUEST)? {
@@ -300,6 +310,19 @@ impl Support {
     /// A store may keep what these settings do not allow any more.
     pub(super) fn is_alive(&self, record: &SessionRecord, now: SystemTime) -> bool {
         record.expire_at.min(self.last_end(record.created_at)) > now
+    }
+
+    /// Whether the session of a key is this principal's. While the store is out of reach nobody knows better.
+    pub(super) async fn is_still(&self, key: &SessionKey, principal: &str) -> bool {
+        let now = self.clock.wall();
+        match self.store.load(key, now).await {
+            Ok(record) => record
+                .is_some_and(|record| record.principal.as_deref() == Some(principal) && self.is_alive(&record, now)),
+            Err(error) => {
+                tracing::warn!("whether a session is still there cannot be seen: {error}");
+                true
+            }
+        }
     }
 
     /// Whether a session in use gains enough by a new end. A clock that was set back takes nothing away.
@@ -383,6 +406,13 @@ fn add_checks(checks: &mut Checks) {
                 "security.W015",
                 HTTP_ONLY.name(),
                 "it is off: a script that gets into a page takes the session",
+            );
+        }
+        if support.recheck.is_none() {
+            tell(
+                "security.W045",
+                RECHECK.name(),
+                "it is 0: sockets and events that are open at a logout or a new password stay open",
             );
         }
         if support.cookie.same_site == SameSite::None {

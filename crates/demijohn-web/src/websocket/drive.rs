@@ -1,9 +1,9 @@
 //! The task of a socket: it carries messages between connection and handler, pings, and brings both to an end together.
 
-use super::bound::Bound;
 use super::slot::Slot;
 use super::switch::Io;
 use super::{Close, Disconnected, End, Message, Out, cut, may_send};
+use crate::bound::Bound;
 use crate::dispatch::{Caught, caught, panic_text};
 use crate::server::Stop;
 use bytes::Bytes;
@@ -46,8 +46,6 @@ pub(crate) struct Limits {
     pub(super) max_message_bytes: usize,
     pub(super) ping: Option<Duration>,
     pub(super) idle: Option<Duration>,
-    /// How often it is asked for the session of whoever opened it.
-    pub(super) session: Option<Duration>,
 }
 
 pub(super) struct Drive {
@@ -75,7 +73,7 @@ impl Drive {
     pub(super) async fn new(
         io: Box<dyn Io>,
         limits: Limits,
-        bound: Option<Bound>,
+        bound: Option<Box<Bound>>,
         slot: Arc<Slot>,
         outbox: mpsc::Receiver<Out>,
         handler: BoxFuture<'static, Result<()>>,
@@ -103,7 +101,7 @@ impl Drive {
             handler: Some(caught(handler)),
             verdict: None,
             watch: Watch::new(limits),
-            bound: bound.map(Box::new),
+            bound,
             name,
         }
     }

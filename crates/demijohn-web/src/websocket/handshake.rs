@@ -85,7 +85,7 @@ impl WebSocketUpgrade {
             handler,
             limits: self.limits,
             subprotocol: self.chosen,
-            proof: None,
+            bound: None,
             name: self.name,
         };
         switch.attach(&mut response);
@@ -109,7 +109,6 @@ impl Extract for WebSocketUpgrade {
             max_message_bytes: rules.max_message_bytes,
             ping: rules.ping,
             idle: rules.idle,
-            session: rules.session,
         };
         Ok(WebSocketUpgrade {
             accept: HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(Error::from)?,

@@ -20,11 +20,6 @@ const IDLE_SECONDS: Key<u64> = Key::new(
     "60",
     "a socket whose client nothing is heard of for so long, no answer to pings either, is given up; 0 for never",
 );
-const SESSION_SECONDS: Key<u64> = Key::new(
-    "WEBSOCKET_SESSION_SECONDS",
-    "30",
-    "how often it is asked whether the session is still there by which somebody who is logged in opened a socket; 0 for never",
-);
 const TRUSTED_ORIGINS: Key<Vec<String>> = Key::new(
     "WEBSOCKET_TRUSTED_ORIGINS",
     "",
@@ -37,7 +32,6 @@ pub(crate) struct Rules {
     pub(super) max_message_bytes: usize,
     pub(super) ping: Option<Duration>,
     pub(super) idle: Option<Duration>,
-    pub(super) session: Option<Duration>,
     trusted: TrustedOrigins,
     /// Everybody is.
     trusts_all: bool,
@@ -47,7 +41,6 @@ pub(crate) fn declare(settings: &mut Settings) {
     settings.declare(&MAX_MESSAGE_BYTES);
     settings.declare(&PING_SECONDS);
     settings.declare(&IDLE_SECONDS);
-    settings.declare(&SESSION_SECONDS);
     settings.declare(&TRUSTED_ORIGINS);
 }
 
@@ -68,7 +61,6 @@ impl Rules {
             max_message_bytes: settings.value(&MAX_MESSAGE_BYTES).unwrap_or(1 << 20),
             ping: seconds(&PING_SECONDS, 20),
             idle: seconds(&IDLE_SECONDS, 60),
-            session: seconds(&SESSION_SECONDS, 30),
             trusted,
             trusts_all: origins.iter().any(|origin| origin == "*"),
         }
@@ -99,17 +91,6 @@ pub(crate) fn add_checks(checks: &mut Checks) {
                 Finding::warning("security.W041", "it is off: sockets of clients that are gone stay open")
                     .on(IDLE_SECONDS.name())
                     .hint("take the setting out"),
-            );
-        }
-        let unasked = |rules: &Rules| rules.session.is_none();
-        if site.get::<Rules>().is_some_and(unasked) {
-            findings.push(
-                Finding::warning(
-                    "security.W042",
-                    "it is off: sockets that were open at a logout or a new password stay open",
-                )
-                .on(SESSION_SECONDS.name())
-                .hint("take the setting out"),
             );
         }
     });

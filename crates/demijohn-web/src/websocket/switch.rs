@@ -1,9 +1,9 @@
 //! What an answer of 101 carries along to whoever holds the connection.
 
-use super::bound::{Bound, Proof};
 use super::drive::{Drive, Limits};
 use super::slot::Slot;
 use super::{End, Out, WebSocket};
+use crate::bound::Bound;
 use crate::server::Stop;
 use demijohn_core::{BoxFuture, Response, Result};
 use hyper::upgrade::OnUpgrade;
@@ -27,8 +27,8 @@ pub(crate) struct Switch {
     pub(super) handler: Handler,
     pub(super) limits: Limits,
     pub(super) subprotocol: Option<String>,
-    /// Whether the session that opened it is still there.
-    pub(super) proof: Option<Proof>,
+    /// To the session that opened it.
+    pub(super) bound: Option<Box<Bound>>,
     /// The request's id and path, for the log.
     pub(super) name: String,
 }
@@ -46,11 +46,11 @@ impl Switch {
 
     /// Ends the socket of an answer, if it has one, with a session.
     #[cfg(feature = "sessions")]
-    pub(crate) fn bind(response: &Response, proof: Proof) {
+    pub(crate) fn bind(response: &Response, bound: Bound) {
         if let Some(Holder(switch)) = response.extensions().get() {
             let mut switch = switch.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(switch) = &mut *switch {
-                switch.proof = Some(proof);
+                switch.bound = Some(Box::new(bound));
             }
         }
     }
@@ -74,11 +74,16 @@ impl Switch {
         let handler = self.handler;
         // The call itself may panic too.
         let handler: BoxFuture<'static, Result<()>> = Box::pin(async move { handler(socket).await });
-        let bound = self
-            .proof
-            .zip(self.limits.session)
-            .map(|(proof, every)| Bound::new(proof, every));
-        let drive = Drive::new(io, self.limits, bound, Arc::clone(&slot), outbox, handler, self.name).await;
+        let drive = Drive::new(
+            io,
+            self.limits,
+            self.bound,
+            Arc::clone(&slot),
+            outbox,
+            handler,
+            self.name,
+        )
+        .await;
         drive.run(stop).await;
         // Senders elsewhere are told, whatever happened.
         slot.end(End::Broken(super::Close::new(1006, "the handler has ended")));
