@@ -2,8 +2,8 @@
 //!
 //! The running site goes on until the next one is built, and for as long as what you write does not compile.
 
-use crate::Result;
 use crate::watch::{Snapshot, Watched, compiled_from};
+use crate::{Result, all};
 use cargo_metadata::{CargoOpt, Message, MetadataCommand, Package};
 use clap::ArgMatches;
 use std::ffi::OsString;
@@ -32,6 +32,9 @@ pub(crate) fn dev(call: &ArgMatches) -> Result<ExitCode> {
         args.extend(["--bind".into(), bind.into()]);
     }
     let mut project = Project::find(call.get_one::<String>("package").map(String::as_str))?;
+    project.base.included = all(call, "include");
+    project.base.excluded = all(call, "exclude");
+    project.watched = project.base.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the system gives nothing to run on: {error}"))?;
     runtime.block_on(watch(&mut project, &args))?;
@@ -164,6 +167,7 @@ impl Project {
         let base = Watched {
             folders: local.filter_map(folder).collect(),
             files,
+            ..Watched::default()
         };
         Ok(Project {
             package: package.name.to_string(),
@@ -222,10 +226,13 @@ struct Site {
 }
 
 impl Site {
-    /// Starts the program, unless it runs already as it is.
+    /// Starts the program, unless it runs already as it is: with this program, these settings, these files that were asked to be watched.
     async fn run(&mut self, program: &Path, args: &[OsString], now: &Snapshot, project: &Project) -> Result<()> {
         let modified = std::fs::metadata(program).and_then(|data| data.modified()).ok();
-        let version = Some((modified, now.only(&project.settings)));
+        let version = Some((
+            modified,
+            now.only(|path| project.settings.iter().any(|file| file == path) || project.base.includes(path)),
+        ));
         self.tell_its_end();
         if self.child.is_some() && self.version == version {
             tell("nothing of it concerns the program");

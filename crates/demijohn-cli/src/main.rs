@@ -80,9 +80,11 @@ fn command() -> Command {
         .subcommand(
             Command::new("dev")
                 .visible_alias("runserver")
-                .about("Serves the site in development, and builds and restarts it when a file changes")
+                .about("Serves the site in development, and builds and restarts it when a file changes\nFiles are looked at four times a second; the site that runs goes on until the next one is built.")
                 .arg(Arg::new("package").long("package").short('p').value_name("NAME").help("the package to run, where there are several"))
                 .arg(Arg::new("bind").long("bind").value_name("ADDR:PORT").help("where to listen; 127.0.0.1:8000 unless a setting says otherwise"))
+                .arg(several("include", 'i', "PATTERN", "starts the site anew when a file of such a name changes too, as in '*.sql'"))
+                .arg(several("exclude", 'x', "PATTERN", "leaves files and folders of such names aside"))
                 .arg(
                     Arg::new("args")
                         .value_name("ARGS")

@@ -15,6 +15,29 @@ pub(crate) struct Watched {
     pub(crate) folders: Vec<PathBuf>,
     /// Single files: settings, and what sources include.
     pub(crate) files: Vec<PathBuf>,
+    /// Names of files that count besides sources and manifests: `*.sql`.
+    pub(crate) included: Vec<String>,
+    /// Names of files and folders that do not count, whatever else is said.
+    pub(crate) excluded: Vec<String>,
+}
+
+/// A name that a pattern describes: `*` is any text, also none.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 /// The files at a moment, each with its time and size.
@@ -22,6 +45,12 @@ pub(crate) struct Watched {
 pub(crate) struct Snapshot(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
 
 impl Watched {
+    /// True for files that count because somebody said so.
+    pub(crate) fn includes(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.included.iter().any(|pattern| matches(pattern, &name))
+    }
+
     /// The files as they are now.
     pub(crate) fn look(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
@@ -35,6 +64,9 @@ impl Watched {
             for entry in entries.flatten() {
                 let path = entry.path();
                 let name = entry.file_name().to_string_lossy().into_owned();
+                if self.excluded.iter().any(|pattern| matches(pattern, &name)) {
+                    continue;
+                }
                 match entry.file_type() {
                     Ok(kind) if kind.is_dir() => {
                         let built = matches!(name.as_str(), "target" | "node_modules") || name.starts_with('.');
@@ -44,7 +76,9 @@ impl Watched {
                             folders.push(path);
                         }
                     }
-                    Ok(_) if path.extension().is_some_and(|e| e == "rs" || e == "toml") => snapshot.add(&path),
+                    Ok(_) if path.extension().is_some_and(|e| e == "rs" || e == "toml") || self.includes(&path) => {
+                        snapshot.add(&path);
+                    }
                     _ => {}
                 }
             }
@@ -60,9 +94,9 @@ impl Snapshot {
         }
     }
 
-    /// These files of it.
-    pub(crate) fn only(&self, files: &[PathBuf]) -> Snapshot {
-        let some = files.iter().filter_map(|file| self.0.get_key_value(file));
+    /// Some files of it.
+    pub(crate) fn only(&self, which: impl Fn(&Path) -> bool) -> Snapshot {
+        let some = self.0.iter().filter(|(path, _)| which(path));
         Snapshot(some.map(|(path, state)| (path.clone(), *state)).collect())
     }
 
@@ -107,6 +141,8 @@ mod tests {
         let watched = Watched {
             folders: vec![folder.path().to_owned()],
             files: vec![path(".env")],
+            included: vec!["*.sql".to_owned(), "data-*.json".to_owned()],
+            excluded: vec!["gen*".to_owned()],
         };
         let change = |before: &super::Snapshot| -> Option<String> {
             let now = watched.look();
@@ -119,7 +155,16 @@ mod tests {
         fs::write(path("src/notes.txt"), "b").unwrap();
         fs::write(path(".git/c.toml"), "c").unwrap();
         fs::write(path("other/Cargo.toml"), "").unwrap();
+        fs::create_dir_all(path("generated")).unwrap();
+        fs::write(path("generated/d.rs"), "").unwrap();
+        fs::write(path("src/gen_e.sql"), "").unwrap();
         assert_eq!(change(&before), None);
+        for name in ["src/f.sql", "data-1.json"] {
+            let before = watched.look();
+            fs::write(path(name), "f").unwrap();
+            assert_eq!(change(&before).as_deref(), Some(name));
+        }
+        let before = watched.look();
         fs::write(path("src/deep/a.rs"), "longer").unwrap();
         assert_eq!(change(&before).as_deref(), Some("src/deep/a.rs"));
 
@@ -129,6 +174,29 @@ mod tests {
         let before = watched.look();
         fs::remove_file(path("src/deep/a.rs")).unwrap();
         assert_eq!(change(&before).as_deref(), Some("src/deep/a.rs"));
+    }
+
+    #[test]
+    fn patterns_have_stars() {
+        for (pattern, name) in [
+            ("*.sql", "a.sql"),
+            ("*", ""),
+            ("a*b*c", "abc"),
+            ("a*b*c", "a1b2c"),
+            ("a", "a"),
+            ("**", "x"),
+        ] {
+            assert!(super::matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("*.sql", "a.sqlite"),
+            ("a", "ab"),
+            ("a*a", "a"),
+            ("a*b*c", "acb"),
+            ("", "a"),
+        ] {
+            assert!(!super::matches(pattern, name), "{pattern} {name}");
+        }
     }
 
     #[test]

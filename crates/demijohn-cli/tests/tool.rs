@@ -146,6 +146,53 @@ impl Drop for Dev {
     }
 }
 
+/// A test of the project: what surrounds it before anybody added a line.
+const SAFE: &str = r#"
+use demijohn::settings::Sources;
+use demijohn::test::block_on;
+
+#[test]
+fn a_new_project_is_safe_as_it_is() {
+    block_on(async {
+        let client = my_shop::app().test_production_client();
+        let development = Sources::none().var("DATABASE_URL", "sqlite::memory:").var("SECURE_HSTS_SECONDS", "31536000");
+        let development = my_shop::app().build(development).ok().unwrap().test_client();
+        let admin = development.get("/admin/").https().await;
+        admin.assert_status(200);
+        for answer in [client.get("/").https().await, client.get("/none").https().await, admin] {
+            answer
+                .assert_header("x-frame-options", "DENY")
+                .assert_header("x-content-type-options", "nosniff")
+                .assert_header("referrer-policy", "same-origin")
+                .assert_header("cross-origin-opener-policy", "same-origin");
+            assert!(answer.header("strict-transport-security").unwrap().contains("max-age=31536000"));
+            assert!(answer.header("content-security-policy").unwrap().contains("default-src 'self'"));
+            // Nothing in the page would be refused by it.
+            let page = answer.text();
+            assert!(!page.contains(" style=") && !page.contains(" onclick=") && !page.contains("javascript:"), "{page}");
+            assert_eq!(page.matches("<style").count(), page.matches("<style nonce=").count(), "{page}");
+            assert_eq!(page.matches("<script").count(), page.matches("<script nonce=").count(), "{page}");
+        }
+        // Plain http says nothing of https.
+        assert!(client.get("/").await.header("strict-transport-security").is_none());
+        let nonce = async || {
+            let answer = client.get("/none").await;
+            let policy = answer.header("content-security-policy").unwrap().to_owned();
+            let (_, rest) = policy.split_once("'nonce-").expect("a page with a style of its own has a nonce");
+            let nonce = rest.split('\'').next().unwrap().to_owned();
+            assert!(answer.text().contains(&format!("nonce=\"{nonce}\"")), "{}", answer.text());
+            nonce
+        };
+        assert_ne!(nonce().await, nonce().await);
+        let only_told = Sources::none().var("DATABASE_URL", "sqlite::memory:").var("SECURE_CSP", "").var("SECURE_CSP_REPORT_ONLY", "default-src 'self'");
+        let client = my_shop::app().build(only_told).ok().unwrap().test_client();
+        let answer = client.get("/").await;
+        answer.assert_header("content-security-policy-report-only", "default-src 'self'");
+        assert!(answer.header("content-security-policy").is_none());
+    });
+}
+"#;
+
 fn get(address: &str, path: &str) -> String {
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).unwrap();
@@ -162,7 +209,13 @@ fn get(address: &str, path: &str) -> String {
 #[cfg(unix)]
 #[test]
 fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
-    covers!("flask.cli.run", "platform.cmd.runserver");
+    covers!(
+        "flask.cli.run",
+        "platform.cmd.runserver",
+        "server.reload_dev",
+        "sec.headers",
+        "sec.csp"
+    );
     // At the same place in every run, or cargo would keep what it built for each.
     let folder = target_folder().join("projects");
     let _ = fs::remove_dir_all(&folder);
@@ -182,13 +235,15 @@ fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
         ".mount(\"/\", home::blueprint())",
         ".mount(\"/\", home::blueprint())\n.mount(\"/blog\", blog::blueprint())",
     );
+    fs::write(project.join("tests/safe.rs"), SAFE).unwrap();
     let said = works(&mut cargo(&project, "test"));
+    assert!(said.contains("a_new_project_is_safe_as_it_is ... ok"), "{said}");
     assert!(said.contains("the_front_page_is_there ... ok"), "{said}");
     assert!(said.contains("the_list_shows_what_the_database_holds ... ok"), "{said}");
     let said = works(&mut cargo(&project, "run -- check --deploy"));
     assert!(!said.contains("warning: unused"), "{said}");
 
-    let dev = Dev::start(&project, "dev --bind 127.0.0.1:0");
+    let dev = Dev::start(&project, "dev --bind 127.0.0.1:0 --include *.sql --exclude draft*");
     let address = dev.address();
     dev.says("not for production");
     let page = get(&address, "/");
@@ -210,6 +265,13 @@ fn a_new_project_grows_passes_its_tests_and_is_served_anew_when_it_changes() {
     dev.says("it does not compile");
     assert!(get(&address, "/").contains("<h1>my-shop</h1>"));
     edit(&project.join("src/home.rs"), "\"our shop\" + 1", "\"our shop\"");
+    let address = dev.address();
+    assert!(get(&address, "/").contains("<h1>our shop</h1>"));
+
+    // A file that somebody named counts too, and what somebody left out does not, though it is a source.
+    fs::write(project.join("src/draft.rs"), "no Rust at all").unwrap();
+    fs::write(project.join("data.sql"), "select 1").unwrap();
+    dev.says("data.sql changed");
     let address = dev.address();
     assert!(get(&address, "/").contains("<h1>our shop</h1>"));
 

@@ -8,8 +8,14 @@ use std::process::{Command as Process, Output};
 const LINE: &str = "DEMIJOHN_TEST_LINE";
 
 fn site() -> App {
-    App::new()
-        .command(Command::new("boom").about("Panics"), async |_| panic!("at the wall"))
+    let site = match std::env::var("DEMIJOHN_TEST_START") {
+        Ok(text) => App::new().on_start(move |_| {
+            let text = text.clone();
+            async move { Err(Error::internal(text)) }
+        }),
+        Err(_) => App::new(),
+    };
+    site.command(Command::new("boom").about("Panics"), async |_| panic!("at the wall"))
         .command(Command::new("fail").about("Fails"), async |_| {
             Err(Error::internal("no such author"))
         })
@@ -131,6 +137,72 @@ fn what_is_no_level_of_the_log_is_found_before_it_silences_all() {
             told(bad)
         );
     }
+}
+
+#[test]
+fn a_start_that_fails_ends_the_process_with_its_message() {
+    demijohn_covers::covers!("server.lifespan");
+    let mut process = process("serve --bind 127.0.0.1:0");
+    let output = process
+        .env("DEMIJOHN_TEST_START", "the shelf is locked")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.ends_with("error: the shelf is locked\n"), "{stderr}");
+    // Nobody was told that it serves.
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("http://"));
+}
+
+#[test]
+fn an_option_is_set_by_flag_environment_or_file_in_this_order() {
+    demijohn_covers::covers!("server.config");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "bind = \"127.0.0.1:1111\"\nworkers = 3\n").unwrap();
+    let say = |line: &str, variables: &[(&str, &str)]| {
+        let mut process = process(line);
+        process
+            .current_dir(folder.path())
+            .env_remove("BIND")
+            .env_remove("WORKERS");
+        let output = process.envs(variables.iter().copied()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout) + &text(output.stderr))
+    };
+    let bind = |variables: &[(&str, &str)]| say("settings bind", variables).1;
+    assert!(
+        bind(&[]).contains("127.0.0.1:1111") && bind(&[]).contains("settings.toml:1"),
+        "{}",
+        bind(&[])
+    );
+    let variable = bind(&[("BIND", "127.0.0.1:2222")]);
+    assert!(
+        variable.contains("127.0.0.1:2222") && variable.contains("environment variable BIND"),
+        "{variable}"
+    );
+    // The flag wins, and `check` tells of each what is wrong with it, and where it stands.
+    let (code, said) = say("serve --bind nowhere", &[("BIND", "127.0.0.1:2222")]);
+    assert!(
+        code == Some(1) && said.contains("\"nowhere\" (option --bind)"),
+        "{said}"
+    );
+    let (code, said) = say("serve --workers none", &[]);
+    assert!(
+        code == Some(1) && said.contains("WORKERS") && said.contains("option --workers"),
+        "{said}"
+    );
+    let (code, said) = say("check", &[("BIND", "nowhere")]);
+    assert!(
+        code == Some(1) && said.contains("\"nowhere\" (environment variable BIND)"),
+        "{said}"
+    );
+    std::fs::write(&file, "workers = \"many\"\n").unwrap();
+    let (code, said) = say("check", &[]);
+    assert!(code == Some(1) && said.contains("settings.toml:1"), "{said}");
+    std::fs::write(&file, "workers = 3\n").unwrap();
+    let (code, said) = say("check", &[]);
+    assert!(code == Some(0) && said.contains("no issues"), "{said}");
 }
 
 #[cfg(unix)]
