@@ -2,6 +2,8 @@
 
 use crate::routes::{Listed, Routes};
 use crate::server::{Serve, Stop, on_signals};
+#[cfg(unix)]
+use crate::server::{is_supervised, report, supervise};
 use demijohn_core::command::{Arg, ArgAction, Command, builder};
 use std::io::Write;
 use std::sync::Arc;
@@ -27,6 +29,12 @@ pub(crate) fn serve() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("share the port with a process that does the same, for restarts without a gap (the setting REUSE_PORT)"),
         )
+        .arg(
+            Arg::new("supervise")
+                .long("supervise")
+                .action(ArgAction::SetTrue)
+                .help("let a process of its own serve: SIGHUP replaces it without a gap, and one that breaks is started again"),
+        )
         .option_is_setting("bind", "BIND")
         .option_is_setting("workers", "WORKERS")
         .arg(
@@ -49,6 +57,10 @@ pub(crate) fn serve() -> Command {
             if call.flag("reuse-port") {
                 serve = serve.reuse_port();
             }
+            #[cfg(unix)]
+            if call.flag("supervise") && !is_supervised() {
+                return supervise(serve.socket()?).await;
+            }
             let bound = serve.inherit_or_bind()?;
             let address = bound.address();
             let scheme = if bound.is_secure() { "https" } else { "http" };
@@ -64,6 +76,8 @@ pub(crate) fn serve() -> Command {
                     "in development, not for production: errors show the insides of the site; `cargo build --release` makes what others may reach"
                 );
             }
+            #[cfg(unix)]
+            report(stop.clone())?;
             open.serve(stop).await
         })
 }

@@ -11,6 +11,8 @@ mod limits;
 mod listen;
 mod notify;
 mod stop;
+#[cfg(unix)]
+mod supervise;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -18,6 +20,8 @@ pub use stop::Stop;
 
 pub(crate) use limits::{add_checks, declare};
 pub(crate) use stop::on_signals;
+#[cfg(unix)]
+pub(crate) use supervise::{is_supervised, report, supervise};
 
 use crate::app::Ready;
 use accept::{Door, Handover, accept};
@@ -176,6 +180,18 @@ impl Serve {
             #[cfg(feature = "tls")]
             tls: private(self.tls.as_ref())?,
         })
+    }
+
+    /// One socket for others to serve on.
+    #[cfg(unix)]
+    pub(crate) fn socket(&self) -> Result<std::net::TcpListener> {
+        if let Some(passed) = listen::inherited()?.into_iter().next() {
+            return Ok(passed);
+        }
+        let address = resolve(&self.address)?;
+        let socket = listen::bind(address, self.joins).map_err(|error| explain(error, &self.address))?;
+        listen::open(&socket).map_err(|error| explain(error, &self.address))?;
+        Ok(socket)
     }
 
     /// Opens the listeners.

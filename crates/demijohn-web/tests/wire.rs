@@ -491,6 +491,112 @@ fn a_socket_that_is_passed_on_outlives_its_servers() {
     stop(server);
 }
 
+/// A supervisor replaces the process that serves, under load and with new settings, and starts it again when it is killed.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_supervised_server_is_replaced_and_started_again() {
+    covers!("server.reload", "server.workers");
+    const CHILD: &str = "DEMIJOHN_TEST_SUPERVISED";
+    if std::env::var_os(CHILD).is_some() {
+        let word = std::fs::read_to_string(std::env::var("DEMIJOHN_TEST_WORD").unwrap()).unwrap();
+        assert!(!word.is_empty(), "this one does not come up");
+        let said = format!("{} {word}", std::process::id());
+        let say = move || {
+            let said = said.clone();
+            async move { said }
+        };
+        let site = app().route("/word", get(say));
+        let ready = site
+            .build(Sources::none().var("WORKERS", "4"))
+            .map_err(|f| format!("{f:?}"))
+            .unwrap();
+        let done = block_on(demijohn_core::command::call_command(
+            ready.program(),
+            ["serve", "--supervise"],
+        ));
+        std::process::exit(i32::from(done.code));
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let word = folder.path().join("word");
+    std::fs::write(&word, "first").unwrap();
+    let mut supervisor = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "a_supervised_server_is_replaced_and_started_again",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .env("DEMIJOHN_TEST_WORD", &word)
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDS_FIRST_FD", "0")
+        .stdin(std::os::fd::OwnedFd::from(listener))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str, pid: &str| {
+        assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
+    };
+    let pid = supervisor.id().to_string();
+    let talk = move || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(b"GET /word HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let (id, word) = body.split_once(' ').ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok::<_, std::io::Error>((id.to_owned(), word.to_owned()))
+    };
+    let (first, said) = talk().unwrap();
+    assert_eq!(said, "first");
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                while !done.load(Ordering::Relaxed) || answered < 250 {
+                    talk().unwrap();
+                    answered += 1;
+                }
+            })
+        })
+        .collect();
+    // One that does not come up changes nothing.
+    std::fs::write(&word, "").unwrap();
+    signal("-HUP", &pid);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(talk().unwrap(), (first.clone(), said));
+    std::fs::write(&word, "second").unwrap();
+    let second = loop {
+        signal("-HUP", &pid);
+        std::thread::sleep(Duration::from_millis(20));
+        let (id, word) = talk().unwrap();
+        if word == "second" {
+            break id;
+        }
+    };
+    assert_ne!(second, first);
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    // What it was answering is lost; what comes is not.
+    let (serving, _) = talk().unwrap();
+    signal("-KILL", &serving);
+    let third = loop {
+        if let Ok((id, _)) = talk() {
+            break id;
+        }
+    };
+    assert_ne!(third, serving);
+    signal("-TERM", &pid);
+    assert_eq!(supervisor.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(address).is_err());
+}
+
 /// SIGTERM: nobody new, what runs may finish, what does not finish is cut, and the program ends well.
 #[cfg(unix)]
 #[test]
