@@ -1370,6 +1370,58 @@ fn run(site: Application, settings: &[(&str, &str)], args: &[&str]) -> (i32, Str
 }
 
 #[test]
+fn files_in_the_program_are_compressed_once() {
+    block_on(async {
+        let text: &'static str = "a { color: red } ".repeat(100).leak();
+        let files: &'static [(&'static str, &'static [u8])] = vec![
+            ("a.css", text.as_bytes()),
+            ("small.css", &b"a{}"[..]),
+            ("x.png", text.as_bytes()),
+        ]
+        .leak();
+        let client = Application::new()
+            .static_files(StaticFolder::embedded(files))
+            .test_production_client();
+        let plain = client.get("/static/a.css").await;
+        assert_eq!((plain.text(), plain.header("content-encoding")), (text, None));
+        let mut tags = vec![plain.header("etag").unwrap().to_owned()];
+        for coding in ["br", "zstd", "gzip"] {
+            let ask = async || client.get("/static/a.css").header("accept-encoding", coding).await;
+            let (first, again) = (ask().await, ask().await);
+            assert_eq!(first.header("content-encoding"), Some(coding));
+            assert_eq!(first.header("vary"), Some("accept-encoding"));
+            assert!(first.bytes().len() < 200);
+            assert_eq!(
+                (first.bytes(), first.header("etag")),
+                (again.bytes(), again.header("etag"))
+            );
+            let tag = first.header("etag").unwrap();
+            assert!(tag.starts_with('"'), "it is these very bytes: {tag}");
+            let known = client
+                .get("/static/a.css")
+                .header("accept-encoding", coding)
+                .header("if-none-match", tag);
+            assert_eq!(known.await.status(), 304);
+            tags.push(tag.to_owned());
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 4);
+        for name in ["small.css", "x.png"] {
+            let answer = client
+                .get(&format!("/static/{name}"))
+                .header("accept-encoding", "br, gzip")
+                .await;
+            assert_eq!(
+                (answer.status().as_u16(), answer.header("content-encoding")),
+                (200, None),
+                "{name}"
+            );
+        }
+    });
+}
+
+#[test]
 fn collected_files_are_small_and_kept_for_a_year() {
     covers!("deploy.static");
     let css = format!("b{{c:url(../d.png)}}{}", "/* words and words again */".repeat(50));

@@ -76,16 +76,35 @@ pub(crate) fn apply(wish: Option<bool>, request: &Request, response: &mut Respon
     weaken_etag(headers);
 }
 
-/// A file in this coding, as small as it gets, if that is worth it.
+/// How much the processor pays for a file that is compressed once.
 #[cfg(feature = "static")]
-pub(crate) fn smaller(coding: Coding, name: &str, content: &[u8]) -> Option<Vec<u8>> {
+#[derive(Clone, Copy)]
+pub(crate) enum Effort {
+    /// Somebody waits for it.
+    Waiting,
+    /// Nobody does.
+    Utmost,
+}
+
+/// A file in this coding, if it is text and that is worth it.
+#[cfg(feature = "static")]
+pub(crate) fn smaller(coding: Coding, effort: Effort, name: &str, content: &[u8]) -> Option<Vec<u8>> {
     let is_text = is_text(crate::content_type(std::path::Path::new(name)));
     if !is_text || (content.len() as u64) < MIN_BYTES {
         return None;
     }
+    let (zstd_level, brotli_level) = match effort {
+        Effort::Waiting => (12, 9),
+        Effort::Utmost => (19, 11),
+    };
     let mut encoder = match coding {
-        Coding::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 19).ok()?),
-        Coding::Brotli => Encoder::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, 11, 22))),
+        Coding::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), zstd_level).ok()?),
+        Coding::Brotli => Encoder::Brotli(Box::new(brotli::CompressorWriter::new(
+            Vec::new(),
+            4096,
+            brotli_level,
+            22,
+        ))),
         Coding::Gzip => Encoder::Gzip(GzBuilder::new().write(Vec::new(), Compression::best())),
     };
     encoder.write(content).ok()?;

@@ -4,6 +4,8 @@ use super::folder::{self, Found};
 use super::hashed::{CODINGS, Content, Hashed, MANIFEST};
 use super::{ROOT, Static, overlap};
 use crate::file::blocking;
+#[cfg(feature = "compression")]
+use crate::shield::compress::{Effort, smaller};
 use demijohn_core::command::{Arg, ArgAction, Call, Command};
 use demijohn_core::storage::random_word;
 use demijohn_core::{Error, Result};
@@ -254,7 +256,7 @@ impl Job {
                     Some(variant) => self.write_once(&name, &variant?)?,
                     #[cfg(feature = "compression")]
                     None if !self.dry_run && !self.root.join(&name).exists() => {
-                        if let Some(variant) = crate::shield::compress::smaller(coding, &entry.name, &content) {
+                        if let Some(variant) = smaller(coding, Effort::Utmost, &entry.name, &content) {
                             self.write_once(&name, &variant)?;
                         }
                     }

@@ -33,6 +33,9 @@ pub(crate) struct Entry {
     pub(crate) content: Content,
     /// The same in other codings.
     pub(crate) variants: Vec<(Coding, Content)>,
+    /// Codings that were made of it when somebody asked, in the order of [`CODINGS`]; `None` where it is not worth it.
+    #[cfg(feature = "compression")]
+    pub(crate) made: [tokio::sync::OnceCell<Option<Bytes>>; CODINGS.len()],
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +113,8 @@ impl Hashed {
                 hashed: to.to_owned(),
                 content: Content::File(file),
                 variants: variants.map(|(coding, path)| (coding, Content::File(path))).collect(),
+                #[cfg(feature = "compression")]
+                made: Default::default(),
             });
         }
         Ok(hashed)
@@ -200,6 +205,8 @@ impl Work<'_> {
             hashed: hashed.clone(),
             content,
             variants,
+            #[cfg(feature = "compression")]
+            made: Default::default(),
         });
         self.done.insert(name.to_owned(), Some(hashed.clone()));
         Ok(Some(hashed))

@@ -1,12 +1,14 @@
 //! Static files as answers.
 
 use super::folder::Found;
-use super::hashed::Content;
+use super::hashed::{Content, Entry};
 use super::{Static, hashed};
 use crate::Path;
 use crate::codings::{Coding, Wanted};
 use crate::conditional::Version;
-use crate::file::File;
+use crate::file::{File, blocking};
+#[cfg(feature = "compression")]
+use bytes::Bytes;
 use demijohn_core::{Error, Operation, Reply, Request, Response, Result};
 use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, HeaderMap, HeaderValue};
@@ -26,7 +28,7 @@ pub(crate) async fn answer(files: Static, name: String, headers: HeaderMap) -> R
     let Some(hashed) = &files.0.hashed else {
         let found = {
             let name = name.clone();
-            crate::file::blocking(move || files.find(&name)).await?
+            blocking(move || files.find(&name)).await?
         };
         let file = match found.ok_or_else(not_found)? {
             Found::Bytes(bytes) => File::of_bytes(&name, bytes),
@@ -43,15 +45,9 @@ pub(crate) async fn answer(files: Static, name: String, headers: HeaderMap) -> R
         Some(entry) => (entry, FOR_EVER),
         None => (hashed.by_name(&name).ok_or_else(not_found)?, ASK),
     };
-    let mut codings = hashed::CODINGS.map(|(coding, _)| coding).to_vec();
-    codings.retain(|coding| entry.variants.iter().any(|(known, _)| known == coding));
-    let coding = match codings.is_empty() {
-        true => None,
-        false => Wanted::of(&headers).best(&codings),
-    };
-    let variant = entry.variants.iter().find(|(known, _)| Some(*known) == coding);
-    let mut file = match variant.map_or(&entry.content, |(_, content)| content) {
-        Content::Bytes(bytes, tag) => File::of_bytes(&name, bytes.clone()).version(Version::tagged(tag)),
+    let (chosen, coding) = in_coding(entry, &headers).await?;
+    let mut file = match chosen {
+        Content::Bytes(bytes, tag) => File::of_bytes(&name, bytes).version(Version::tagged(tag)),
         Content::File(path) => File::open(path).await?,
     };
     // That of the plain file, whatever the ending of its variant is.
@@ -60,8 +56,45 @@ pub(crate) async fn answer(files: Static, name: String, headers: HeaderMap) -> R
         file,
         cache,
         coding,
-        varies: !entry.variants.is_empty(),
+        varies: coding.is_some() || !entry.variants.is_empty(),
     })
+}
+
+/// The content in the coding that the client likes best of those that there are.
+async fn in_coding(entry: &Entry, headers: &HeaderMap) -> Result<(Content, Option<Coding>)> {
+    let wanted = || Wanted::of(headers);
+    if !entry.variants.is_empty() {
+        let mut codings = hashed::CODINGS.map(|(coding, _)| coding).to_vec();
+        codings.retain(|coding| entry.variants.iter().any(|(known, _)| known == coding));
+        let coding = wanted().best(&codings);
+        let variant = entry.variants.iter().find(|(known, _)| Some(*known) == coding);
+        return Ok((variant.map_or(&entry.content, |(_, content)| content).clone(), coding));
+    }
+    #[cfg(feature = "compression")]
+    if let Content::Bytes(bytes, tag) = &entry.content
+        && let Some(coding) = wanted().best(&hashed::CODINGS.map(|(coding, _)| coding))
+        && let Some(made) = made(entry, bytes, coding).await?
+    {
+        return Ok((Content::Bytes(made, format!("{tag}-{}", coding.name())), Some(coding)));
+    }
+    Ok((entry.content.clone(), None))
+}
+
+/// What the program carries is compressed once, when it is first asked for; whoever asks meanwhile waits for the same.
+#[cfg(feature = "compression")]
+async fn made(entry: &Entry, bytes: &Bytes, coding: Coding) -> Result<Option<Bytes>> {
+    use crate::shield::compress::{Effort, smaller};
+    let slots = entry.made.iter().zip(hashed::CODINGS);
+    let slot = slots
+        .into_iter()
+        .find_map(|(slot, (known, _))| (known == coding).then_some(slot));
+    let Some(slot) = slot else { return Ok(None) };
+    let made = slot.get_or_try_init(|| async {
+        let (bytes, name) = (bytes.clone(), entry.name.clone());
+        let made = blocking(move || smaller(coding, Effort::Waiting, &name, &bytes)).await?;
+        Ok::<_, Error>(made.map(Bytes::from))
+    });
+    Ok(made.await?.clone())
 }
 
 /// A static file on its way out.
