@@ -2,7 +2,7 @@
 
 use crate::fill::{Files, Words};
 use crate::{Result, name};
-use cargo_metadata::{CargoOpt, MetadataCommand};
+use cargo_metadata::MetadataCommand;
 use clap::ArgMatches;
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,7 +47,6 @@ fn clashes(folder: &Path, module: &str) -> Result<()> {
     }
     let metadata = MetadataCommand::new()
         .manifest_path(folder.join("Cargo.toml"))
-        .features(CargoOpt::AllFeatures)
         .no_deps()
         .exec()
         .map_err(|error| {

@@ -4,7 +4,8 @@
 
 use crate::watch::{Snapshot, Watched, compiled_from};
 use crate::{Result, all};
-use cargo_metadata::{CargoOpt, Message, MetadataCommand, Package};
+use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::{DependencyKind, Message, Metadata, MetadataCommand, Package};
 use clap::ArgMatches;
 use std::ffi::OsString;
 use std::io::BufReader;
@@ -126,7 +127,8 @@ struct Project {
 
 impl Project {
     fn find(package: Option<&str>) -> Result<Project> {
-        let metadata = MetadataCommand::new().features(CargoOpt::AllFeatures).exec();
+        // Without dependencies: their list would be fetched for every platform there is.
+        let metadata = MetadataCommand::new().no_deps().exec();
         let metadata = metadata.map_err(|error| {
             let text = error.to_string();
             match text.contains("could not find `Cargo.toml`") {
@@ -162,10 +164,8 @@ impl Project {
         let mut files = settings.clone();
         // Not its Cargo.lock, which building changes.
         files.push(root.join("Cargo.toml"));
-        let local = metadata.packages.iter().filter(|package| package.source.is_none());
-        let folder = |package: &Package| package.manifest_path.as_std_path().parent().map(Path::to_owned);
         let base = Watched {
-            folders: local.filter_map(folder).collect(),
+            folders: local_folders(&metadata, package),
             files,
             ..Watched::default()
         };
@@ -215,6 +215,34 @@ impl Project {
         self.watched = self.base.clone();
         self.watched.files.extend(compiled_from(program));
     }
+}
+
+/// The folders of a package and of all that it depends on by a path.
+fn local_folders(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
+    let mut known = metadata.packages.clone();
+    let mut waiting = vec![package.manifest_path.clone()];
+    let mut manifests = Vec::new();
+    while let Some(manifest) = waiting.pop() {
+        if manifests.contains(&manifest) {
+            continue;
+        }
+        let is_it = |package: &&Package| package.manifest_path == manifest;
+        if known.iter().find(is_it).is_none() {
+            let elsewhere = MetadataCommand::new().no_deps().manifest_path(&manifest).exec();
+            // What cargo cannot read there it tells when it builds.
+            known.extend(elsewhere.map(|metadata| metadata.packages).unwrap_or_default());
+        }
+        if let Some(package) = known.iter().find(is_it) {
+            let used = package
+                .dependencies
+                .iter()
+                .filter(|d| d.kind != DependencyKind::Development);
+            waiting.extend(used.filter_map(|d| Some(d.path.as_ref()?.join("Cargo.toml"))));
+        }
+        manifests.push(manifest);
+    }
+    let folder = |manifest: &Utf8PathBuf| manifest.parent().map(|folder| folder.as_std_path().to_owned());
+    manifests.iter().filter_map(folder).collect()
 }
 
 /// The running site.
@@ -277,5 +305,51 @@ impl Site {
             }
         }
         let _ = child.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{MetadataCommand, local_folders};
+    use std::fs;
+
+    #[test]
+    fn what_a_package_depends_on_by_a_path_is_watched_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for (name, dependencies) in [
+            (
+                "site/app",
+                "[dependencies]\nnear.path = \"../near\"\nfar.path = \"../../far\"\n[dev-dependencies]\ntools.path = \"../tools\"",
+            ),
+            ("site/near", ""),
+            ("site/tools", ""),
+            ("site/other", ""),
+            ("far", "[dependencies]\nbelow.path = \"below\"\n[workspace]"),
+            ("far/below", ""),
+        ] {
+            let (place, package) = (root.join(name), name.rsplit('/').next().unwrap());
+            fs::create_dir_all(place.join("src")).unwrap();
+            fs::write(place.join("src/lib.rs"), "").unwrap();
+            let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n{dependencies}\n");
+            fs::write(place.join("Cargo.toml"), manifest).unwrap();
+        }
+        fs::write(
+            root.join("site/Cargo.toml"),
+            "[workspace]\nmembers = [\"*\"]\nresolver = \"3\"",
+        )
+        .unwrap();
+        let metadata = MetadataCommand::new()
+            .no_deps()
+            .current_dir(root.join("site"))
+            .exec()
+            .unwrap();
+        let app = metadata.packages.iter().find(|package| package.name == "app").unwrap();
+        let mut found = local_folders(&metadata, app);
+        found.sort();
+        let wanted = ["far", "far/below", "site/app", "site/near"];
+        assert_eq!(found, wanted.map(|name| root.join(name)));
     }
 }
