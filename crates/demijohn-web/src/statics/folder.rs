@@ -73,7 +73,9 @@ impl From<StaticFolder> for Source {
 impl Source {
     /// `folder`, or `prefix=folder`.
     pub(crate) fn of_setting(text: &str) -> Result<Source, Finding> {
-        let (prefix, root) = text.split_once('=').unwrap_or(("", text));
+        // A folder may have the sign in its own name.
+        let is_folder = Path::new(text).is_dir();
+        let (prefix, root) = text.split_once('=').filter(|_| !is_folder).unwrap_or(("", text));
         let prefix = prefix.trim_matches('/');
         if !prefix.is_empty() && !is_name(prefix) {
             let finding = Finding::error(
