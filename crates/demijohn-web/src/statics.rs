@@ -55,8 +55,8 @@ const DIRS: Key<Vec<String>> = Key::new(
 /// # test::block_on(async {
 /// let folder = StaticFolder::embedded(&[("logo.svg", b"<svg/>")]);
 /// let client = Application::new().static_files(folder).route("/", get(logo)).test_production_client();
-/// assert_eq!(client.get("/").await.text(), "/static/logo.9e09c5e13b70.svg");
-/// assert_eq!(client.get("/static/logo.9e09c5e13b70.svg").await.text(), "<svg/>");
+/// assert_eq!(client.get("/").await.text(), "/static/logo.d4dc56669143.svg");
+/// assert_eq!(client.get("/static/logo.d4dc56669143.svg").await.text(), "<svg/>");
 /// # });
 /// ```
 #[derive(Clone, Debug)]
