@@ -43,7 +43,17 @@ pub struct Serve {
     workers: usize,
     joins: bool,
     limits: Limits,
-    tls: Option<(PathBuf, PathBuf)>,
+    tls: Option<TlsFiles>,
+}
+
+/// What https is made with.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nothing makes one"))]
+struct TlsFiles {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+    ciphers: Vec<String>,
 }
 
 impl Serve {
@@ -66,9 +76,7 @@ impl Serve {
         let mut serve = Serve::on(settings.bind().to_string()).workers(settings.workers());
         serve.joins = settings.get(REUSE_PORT.name())?;
         serve.limits = Limits::read(settings);
-        if let Some((cert, key)) = limits::tls_files(settings)? {
-            serve = serve.with_tls(cert, key);
-        }
+        serve.tls = limits::tls_files(settings)?;
         Ok(serve)
     }
 
@@ -146,12 +154,25 @@ impl Serve {
     /// SIGHUP has them read again.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Serve {
-        self.with_tls(cert.into(), key.into())
+    pub fn tls(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Serve {
+        let files = self.tls.get_or_insert_default();
+        (files.cert, files.key) = (cert.into(), key.into());
+        self
     }
 
-    fn with_tls(mut self, cert: PathBuf, key: PathBuf) -> Serve {
-        self.tls = Some((cert, key));
+    /// After [`tls`](Self::tls), for clients alone that have a certificate of one of the authorities in this file (PEM).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_client_ca(mut self, authorities: impl Into<PathBuf>) -> Serve {
+        self.tls.get_or_insert_default().client_ca = Some(authorities.into());
+        self
+    }
+
+    /// After [`tls`](Self::tls), with these ciphers alone: `TLS13_AES_256_GCM_SHA384`. Without it all that rustls has, which are all good.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_ciphers<C: Into<String>>(mut self, ciphers: impl IntoIterator<Item = C>) -> Serve {
+        self.tls.get_or_insert_default().ciphers = ciphers.into_iter().map(Into::into).collect();
         self
     }
 
@@ -251,8 +272,8 @@ pub struct Bound {
 }
 
 #[cfg(feature = "tls")]
-fn private(files: Option<&(PathBuf, PathBuf)>) -> Result<Option<tls::Tls>> {
-    files.map(|(cert, key)| tls::Tls::new(cert, key)).transpose()
+fn private(files: Option<&TlsFiles>) -> Result<Option<tls::Tls>> {
+    files.map(tls::Tls::new).transpose()
 }
 
 impl Bound {

@@ -5,6 +5,7 @@ mod running;
 
 use bytes::Bytes;
 use demijohn_core::settings::Sources;
+use demijohn_covers::covers;
 use demijohn_web::server::Serve;
 use demijohn_web::test::block_on;
 use demijohn_web::{Application, Request, Streamed, get, post};
@@ -16,8 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
+use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned, crypto};
 
 /// A certificate in files, and a client that trusts it.
 struct Site {
@@ -47,14 +49,17 @@ impl Site {
         self.trusted = made.cert.der().clone();
     }
 
-    fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
+    fn roots(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(self.trusted.clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
+    }
+
+    fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
+        let mut config = self.roots().with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
@@ -439,9 +444,54 @@ fn slow_clients_of_http2_end() {
     });
 }
 
+/// Clients that have no certificate, one of somebody else, and the right one; and ciphers that one side does not have.
+#[test]
+fn clients_can_be_asked_for_certificates_and_ciphers() {
+    // With the test below.
+    covers!("server.tls");
+    let site = Site::new();
+    let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+    let authorities = site.folder.path().join("clients.pem");
+    std::fs::write(&authorities, made.cert.pem()).unwrap();
+    let get = |running: &Running, config: ClientConfig| {
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(connection, running.connect());
+        let sent = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        sent.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.ends_with("Hello, World!")
+    };
+    let with = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        site.roots()
+            .with_client_auth_cert(vec![made.cert.der().clone()], key)
+            .unwrap()
+    };
+    let asked = Running::on(site.serve().tls_client_ca(&authorities), app());
+    assert!(!get(&asked, site.roots().with_no_client_auth()));
+    assert!(!get(
+        &asked,
+        with(&rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap())
+    ));
+    assert!(get(&asked, with(&made)));
+
+    let one = "TLS13_AES_256_GCM_SHA384";
+    let chosen = Running::on(site.serve().tls_ciphers([one]), app());
+    let name = ServerName::try_from("localhost").unwrap();
+    let config = Arc::new(site.roots().with_no_client_auth());
+    let mut stream = StreamOwned::new(ClientConnection::new(config, name).unwrap(), chosen.connect());
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let suite = stream.conn.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(format!("{suite:?}"), one);
+    let error = site.serve().tls_ciphers(["RC4"]).bind().err().unwrap().to_string();
+    assert!(error.contains("RC4") && error.contains(one), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_certificate_is_renewed_while_the_server_runs() {
+    // With the test above.
+    covers!("server.tls");
     let mut site = Site::new();
     let running = Running::on(site.serve(), app());
     let works = |site: &Site| {

@@ -1,5 +1,6 @@
 //! What clients may take: settings, and what `check --deploy` says of them.
 
+use super::TlsFiles;
 use crate::patience::Times;
 use demijohn_core::check::{Checks, Finding};
 use demijohn_core::settings::{Key, Settings};
@@ -51,12 +52,30 @@ const TLS_CERT: Key<String> = Key::new(
 );
 const TLS_KEY: Key<String> = Key::new("TLS_KEY", "", "a file with the private key of TLS_CERT, in PEM");
 
-/// The files of certificate and key, where there are both.
-pub(super) fn tls_files(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
+const TLS_CLIENT_CA: Key<String> = Key::new(
+    "TLS_CLIENT_CA",
+    "",
+    "a file with the authorities (PEM) of which clients need a certificate; without it they need none",
+);
+const TLS_CIPHERS: Key<Vec<String>> = Key::new(
+    "TLS_CIPHERS",
+    "",
+    "the only ciphers of https, such as `TLS13_AES_256_GCM_SHA384`; when empty, all of rustls",
+);
+
+/// What https is made with, where there is https.
+pub(super) fn tls_files(settings: &Settings) -> Result<Option<TlsFiles>> {
     let [cert, key] = [settings.value(&TLS_CERT)?, settings.value(&TLS_KEY)?];
     match (cert.is_empty(), key.is_empty()) {
         (true, true) => Ok(None),
-        (false, false) if cfg!(feature = "tls") => Ok(Some((cert.into(), key.into()))),
+        (false, false) if cfg!(feature = "tls") => Ok(Some(TlsFiles {
+            cert: cert.into(),
+            key: key.into(),
+            client_ca: Some(settings.value(&TLS_CLIENT_CA)?)
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from),
+            ciphers: settings.value(&TLS_CIPHERS)?,
+        })),
         (false, false) => Err(Error::internal(
             "TLS_CERT is set, and the program was built without https; add the feature `tls` of demijohn",
         )),
@@ -138,9 +157,10 @@ pub(crate) fn declare(settings: &mut Settings) {
     }
     settings.declare(&MIN_RATE);
     settings.declare(&MAX_CONNECTIONS);
-    for key in [&TLS_CERT, &TLS_KEY] {
+    for key in [&TLS_CERT, &TLS_KEY, &TLS_CLIENT_CA] {
         settings.declare(key);
     }
+    settings.declare(&TLS_CIPHERS);
 }
 
 pub(crate) fn add_checks(checks: &mut Checks) {

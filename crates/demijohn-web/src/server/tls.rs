@@ -1,17 +1,19 @@
 //! HTTPS.
 
+use super::TlsFiles;
 use demijohn_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 use tokio_rustls::server::TlsStream;
 
 /// HTTP/2 as ALPN calls it.
@@ -39,19 +41,36 @@ impl ResolvesServerCert for Keys {
 }
 
 impl Tls {
-    /// With the certificates and the key in these files.
-    pub(super) fn new(cert: &Path, key: &Path) -> Result<Tls> {
-        let provider = Arc::new(ring::default_provider());
+    /// As the files say.
+    pub(super) fn new(files: &TlsFiles) -> Result<Tls> {
+        let TlsFiles {
+            cert,
+            key,
+            client_ca,
+            ciphers,
+        } = files;
+        let provider = Arc::new(provider(ciphers)?);
         let keys = Arc::new(Keys {
-            files: (cert.to_owned(), key.to_owned()),
+            files: (cert.clone(), key.clone()),
             now: RwLock::new(Arc::new(read(cert, key, &provider)?)),
             provider: Arc::clone(&provider),
         });
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::internal(format!("no TLS: {error}")))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&keys) as Arc<dyn ResolvesServerCert>);
+            .map_err(|error| Error::internal(format!("no TLS with these ciphers: {error}")))?;
+        let config = match client_ca {
+            None => config.with_no_client_auth(),
+            Some(authorities) => {
+                let wrong = |why: &dyn std::fmt::Display| wrong(authorities, "list of authorities", why);
+                let mut roots = RootCertStore::empty();
+                for cert in certs(authorities)? {
+                    roots.add(cert).map_err(|error| wrong(&error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                config.with_client_cert_verifier(verifier.map_err(|error| wrong(&error))?)
+            }
+        };
+        let mut config = config.with_cert_resolver(Arc::clone(&keys) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
         Ok(Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -105,19 +124,44 @@ pub(super) fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(H2)
 }
 
-fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
-    let wrong = |path: &Path, what: &str, why: &dyn std::fmt::Display| {
-        Error::internal(format!(
-            "{} is no {what} in PEM that can be used: {why}",
-            path.display()
-        ))
-    };
-    let certs = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-    let certs = certs.map_err(|error| wrong(cert, "chain of certificates", &error))?;
-    if certs.is_empty() {
-        return Err(wrong(cert, "chain of certificates", &"there is none in it"));
+fn wrong(path: &Path, what: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::internal(format!(
+        "{} is no {what} in PEM that can be used: {why}",
+        path.display()
+    ))
+}
+
+/// What there is of cryptography, or these ciphers of it alone.
+fn provider(ciphers: &[String]) -> Result<CryptoProvider> {
+    let mut provider = ring::default_provider();
+    if ciphers.is_empty() {
+        return Ok(provider);
     }
+    let name = |suite: &SupportedCipherSuite| format!("{:?}", suite.suite());
+    let known: Vec<String> = provider.cipher_suites.iter().map(name).collect();
+    if let Some(unknown) = ciphers.iter().find(|cipher| !known.contains(cipher)) {
+        return Err(Error::internal(format!(
+            "`{unknown}` is none of the ciphers that there are: {}",
+            known.join(", ")
+        )));
+    }
+    provider.cipher_suites.retain(|suite| ciphers.contains(&name(suite)));
+    Ok(provider)
+}
+
+fn certs(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let what = "chain of certificates";
+    let certs = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
+    let certs = certs.map_err(|error| wrong(path, what, &error))?;
+    match certs.is_empty() {
+        true => Err(wrong(path, what, &"there is none in it")),
+        false => Ok(certs),
+    }
+}
+
+fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
+    let chain = certs(cert)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, "private key", &error))?;
-    CertifiedKey::from_der(certs, private, provider)
+    CertifiedKey::from_der(chain, private, provider)
         .map_err(|error| wrong(key, &format!("key of the certificate in {}", cert.display()), &error))
 }
