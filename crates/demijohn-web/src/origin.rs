@@ -21,7 +21,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     secure: bool,
-    /// In lower case, without a dot at its end.
+    /// In lower case. A dot at its end is kept: to browsers `example.org.` is another origin than `example.org`.
     host: String,
     port: u16,
 }
@@ -57,7 +57,10 @@ impl Origin {
         let host = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
             // One address has many texts.
             Some(address) => format!("[{}]", address.parse::<std::net::Ipv6Addr>().ok()?),
-            None => name.to_ascii_lowercase(),
+            None => {
+                let is_absolute = host.as_bytes().get(name.len()) == Some(&b'.');
+                host[..name.len() + usize::from(is_absolute)].to_ascii_lowercase()
+            }
         };
         Some(Origin {
             secure,
@@ -174,6 +177,8 @@ mod tests {
             ("https://example.org", "https://example.org"),
             ("HTTPS://EXAMPLE.org:443", "https://example.org"),
             ("http://example.org:443", "http://example.org:443"),
+            ("https://example.org.", "https://example.org."),
+            ("https://example.org.:443", "https://example.org."),
             ("http://[0:0::1]:8000", "http://[::1]:8000"),
         ] {
             assert_eq!(
