@@ -208,7 +208,7 @@ fn each_event_goes_out_as_it_is_made() {
 /// A body in parts, each of which is there before the next one is made.
 #[test]
 fn a_body_in_parts_for_those_who_wait() {
-    covers!("channels.consumer.http");
+    covers!("channels.consumer.http", "fastapi.stream.bytes");
     #[derive(Clone)]
     struct News(tokio::sync::broadcast::Sender<String>);
     async fn wait(news: State<News>) -> Streamed {
@@ -220,6 +220,7 @@ fn a_body_in_parts_for_those_who_wait() {
             }
             Ok(())
         })
+        .content_type("text/csv; charset=utf-8")
     }
     async fn tell(news: State<News>, text: String) -> &'static str {
         let _ = news.0.0.send(text);
@@ -232,7 +233,8 @@ fn a_body_in_parts_for_those_who_wait() {
     let running = Running::new(site, 1);
     let mut stream = running.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    read_until(&mut stream, "here;");
+    let head = read_until(&mut stream, "here;");
+    assert!(head.contains("content-type: text/csv; charset=utf-8\r\n"), "{head}");
     for text in ["one", "two"] {
         let head = "POST /tell HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nConnection: close";
         let told = running.talk(&format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()));

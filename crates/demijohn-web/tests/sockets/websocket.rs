@@ -2,11 +2,14 @@
 
 use crate::running::{Running, statuses};
 use demijohn_core::Configure;
+use demijohn_core::settings::Sources;
 use demijohn_covers::{covers, skip};
 use demijohn_web::server::Serve;
 use demijohn_web::session::{Principal, SessionSupport};
+use demijohn_web::test::LiveServer;
 use demijohn_web::{
-    Application, Assemble, Error, Path, Response, Result, Session, WebSocket, WebSocketUpgrade, get, post,
+    Application, Assemble, Error, Path, Response, Result, Session, StaticExt, StaticFolder, WebSocket,
+    WebSocketUpgrade, get, post,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -747,4 +750,28 @@ fn a_client_that_leaves_before_its_answer_is_missed() {
     socket.0.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(socket.head().starts_with("HTTP/1.1 101 "));
     assert_eq!(socket.frame(), Some((0x81, b"last".to_vec())));
+}
+
+#[test]
+fn a_server_for_tests_has_sockets_and_static_files() {
+    covers!("channels.test.live");
+    let site = app().static_files(StaticFolder::embedded(&[("app.css", b"body {}")]));
+    let ready = site.build(Sources::none()).map_err(|f| format!("{f:?}")).unwrap();
+    let live = LiveServer::start(&ready);
+    let connect = |head: &str| {
+        let mut stream = TcpStream::connect(live.address()).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        Socket(stream)
+    };
+    let mut socket = connect(&handshake("/echo", &["Origin: http://localhost"]));
+    assert!(socket.head().starts_with("HTTP/1.1 101 "));
+    socket.send(&frame(0x81, b"x"));
+    assert_eq!(socket.frame(), Some((0x81, b"x".to_vec())));
+    let page = "GET /static/app.css HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    connect(page).0.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.contains("content-type: text/css") && answer.ends_with("body {}"),
+        "{answer}"
+    );
 }
