@@ -196,10 +196,7 @@ fn all_faults_are_told_together_with_key_origin_and_expectation() {
     assert_eq!(find("DEBUG").1, format!("expected true or false, found 1 {}", at(2)));
     assert_eq!(
         find("MAX_BODY_BYTES").1,
-        format!(
-            "expected a whole number of 0 to {}, found \"2MB\" (environment variable MAX_BODY_BYTES)",
-            u64::MAX
-        )
+        "expected a whole number, 0 or more, found \"2MB\" (environment variable MAX_BODY_BYTES)"
     );
     assert_eq!(
         find("shop.currency"),

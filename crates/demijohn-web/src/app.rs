@@ -594,9 +594,13 @@ fn way(
     }
     let mut overrides = Overrides::default();
     let mut cors: Option<Arc<Cors>> = shield.cors();
+    let mut cors_is_setting = true;
     for group in &groups {
         overrides.lay_over(&group.shield);
-        cors = group.cors.clone().or(cors);
+        if let Some(own) = &group.cors {
+            cors = Some(Arc::clone(own));
+            cors_is_setting = false;
+        }
     }
     let mut place = blueprint;
     if let Some((pattern, route)) = route {
@@ -630,11 +634,14 @@ fn way(
         Ok(allowed) => Some(allowed),
         Err(why) => {
             let finding = Finding::error("security.E032", format!("pages of other origins: {why}"));
-            findings.push(
-                finding
-                    .on(place)
-                    .hint("see `Cors` and the setting CORS_ALLOWED_ORIGINS"),
-            );
+            let finding = match cors_is_setting {
+                true => finding.on("CORS_ALLOWED_ORIGINS").hint("mend the setting"),
+                false => finding.on(place).hint("mend what `Cors` says there"),
+            };
+            // A setting is the same for all routes.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
             None
         }
     });

@@ -580,3 +580,22 @@ fn a_client_sends_everything_a_browser_does_and_tells_everything_that_came_back(
         assert!(page.context("none").is_none() && json.templates().is_empty());
     });
 }
+
+#[test]
+fn a_wrong_setting_is_told_once_and_before_anybody_meets_it() {
+    let wrong = |name: &str, value: &str| {
+        let sources = Sources::none().var("DATABASE_URL", "sqlite::memory:").var(name, value);
+        let app = app().route("/a", get(list)).route("/b", get(list));
+        let findings = app.build(sources).err().unwrap_or_else(|| panic!("{name} is taken"));
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        findings[0].to_string()
+    };
+    let origins = wrong("CORS_ALLOWED_ORIGINS", "example.org");
+    assert!(origins.contains("CORS_ALLOWED_ORIGINS: (security.E032)"), "{origins}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let media = wrong("MEDIA_ROOT", file.path().to_str().unwrap());
+    assert!(
+        media.contains("MEDIA_ROOT: (media.E003)") && media.contains("is a file"),
+        "{media}"
+    );
+}

@@ -255,7 +255,12 @@ macro_rules! whole_numbers {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
             let number = self.whole::<$type>();
             if number.is_none() {
-                self.misfit(format!("a whole number of {} to {}", <$type>::MIN, <$type>::MAX));
+                // Who counts in 64 bits has no bound in mind.
+                self.misfit(match (<$type>::MIN, <$type>::BITS) {
+                    (0, 64..) => "a whole number, 0 or more".to_owned(),
+                    (_, 64..) => "a whole number".to_owned(),
+                    (min, _) => format!("a whole number of {min} to {}", <$type>::MAX),
+                });
             }
             let result = visitor.$visit(number.unwrap_or_default());
             match number {

@@ -202,6 +202,11 @@ pub(crate) fn install(site: &mut Site) {
         let modes = (mode(settings, &FILE_MODE)?, mode(settings, &FOLDER_MODE)?);
         let is_set = |storages: Option<&Storages>| storages.is_some_and(|all| all.get(Storages::DEFAULT).is_ok());
         if !is_set(site.bag().get()) && !root.as_os_str().is_empty() {
+            // That it is not there yet is well: it is made for the first upload.
+            if root.exists() && !root.is_dir() {
+                let finding = Finding::error("media.E003", format!("`{}` is a file", root.display()));
+                return Err(finding.on(ROOT.name()).hint("set it to a folder, for uploads alone"));
+            }
             let mut storage = FileStorage::new(root).modes(modes.0, modes.1);
             if !url.is_empty() {
                 storage = storage.base_url(url.as_str());
