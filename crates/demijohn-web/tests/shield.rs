@@ -354,9 +354,27 @@ fn content_security_policies() {
         );
         let only = policy(&[("SECURE_CSP", ""), ("SECURE_CSP_REPORT_ONLY", "default-src 'none'")]).await;
         assert_eq!(only, (None, Some("default-src 'none'".to_owned())));
-        for wrong in ["Default Src 'self'", "img-src a,b"] {
+        // Browsers would pass over the misspelt one, and take the bare word for a host.
+        for wrong in [
+            "Default Src 'self'",
+            "img-src a,b",
+            "defualt-src 'none'",
+            "script-scr 'self'",
+            "default-src self",
+            "script-src 'self' Unsafe-Inline",
+            "object-src none",
+        ] {
             let found = refused(site(), Box::leak(Box::new([("SECURE_CSP", wrong)])));
             assert_eq!(found, ["security.E026"], "{wrong}");
+        }
+        for good in [
+            "upgrade-insecure-requests",
+            "sandbox allow-scripts",
+            "img-src self.example 'self'",
+            "a-new-directive x",
+        ] {
+            let found = refused(site(), Box::leak(Box::new([("SECURE_CSP", good)])));
+            assert_eq!(found, [""; 0], "{good}");
         }
         // In code it is a setting like any other, and what is set outside wins.
         let coded = || {

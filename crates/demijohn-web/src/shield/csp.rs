@@ -1,5 +1,6 @@
 //! Content security policies: what a browser may load and run for a page.
 
+use demijohn_core::check::nearest;
 use http::HeaderValue;
 use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_core::{Serialize, Serializer};
@@ -130,6 +131,19 @@ impl Csp {
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
                 return Err(format!("`{name}` is no directive"));
             }
+            // Browsers pass over what they do not know, and over its protection. One that is like none may be new.
+            if !KNOWN.contains(&name.as_str())
+                && let Some(meant) = nearest(name, KNOWN.iter().copied())
+            {
+                return Err(format!("`{name}` is no directive; did you mean `{meant}`?"));
+            }
+            // Without quotes it would be a host of that name.
+            let keyword = |source: &&String| KEYWORDS.contains(&source.to_ascii_lowercase().as_str());
+            if let Some(bare) = sources.iter().find(keyword) {
+                return Err(format!(
+                    "`{bare}` in {name} is the name of a host: write `'{bare}'`, in quotes"
+                ));
+            }
             let plain = |b: u8| b.is_ascii_graphic() && b != b';' && b != b',';
             if let Some(wrong) = sources.iter().find(|s| s.is_empty() || !s.bytes().all(plain)) {
                 return Err(format!("`{wrong}` is no source: {name} takes a list of them"));
@@ -169,6 +183,53 @@ impl Csp {
         }))
     }
 }
+
+/// The directives of CSP 3 and of those around it (<https://www.w3.org/TR/CSP3/#csp-directives>).
+const KNOWN: &[&str] = &[
+    "base-uri",
+    "block-all-mixed-content",
+    "child-src",
+    "connect-src",
+    "default-src",
+    "fenced-frame-src",
+    "font-src",
+    "form-action",
+    "frame-ancestors",
+    "frame-src",
+    "img-src",
+    "manifest-src",
+    "media-src",
+    "object-src",
+    "plugin-types",
+    "prefetch-src",
+    "report-to",
+    "report-uri",
+    "require-trusted-types-for",
+    "sandbox",
+    "script-src",
+    "script-src-attr",
+    "script-src-elem",
+    "style-src",
+    "style-src-attr",
+    "style-src-elem",
+    "trusted-types",
+    "upgrade-insecure-requests",
+    "webrtc",
+    "worker-src",
+];
+
+/// Sources that stand in quotes.
+const KEYWORDS: &[&str] = &[
+    "none",
+    "nonce",
+    "report-sample",
+    "self",
+    "strict-dynamic",
+    "unsafe-eval",
+    "unsafe-hashes",
+    "unsafe-inline",
+    "wasm-unsafe-eval",
+];
 
 /// A policy, ready to be sent.
 #[derive(Debug)]
