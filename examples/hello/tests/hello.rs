@@ -120,9 +120,10 @@ fn it_logs_a_line_a_request_and_ends_gently() {
     let (code, log) = served.end();
     assert_eq!(code, Some(0));
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines[0].contains(" 200 GET / "), "{log}");
-    assert!(lines[1].contains(" 404 GET /nowhere%0a "), "{log}");
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(lines[0].contains("not for production"), "{log}");
+    assert!(lines[1].contains(" 200 GET / "), "{log}");
+    assert!(lines[2].contains(" 404 GET /nowhere%0a "), "{log}");
 }
 
 #[cfg(unix)]
