@@ -4,6 +4,7 @@
 
 extern crate self as demijohn_auth;
 
+mod hashers;
 mod passwords;
 mod session_hash;
 

@@ -1,17 +1,17 @@
 //! Passwords: Argon2id, away from the threads that serve requests, a few at a time.
 
+use crate::hashers::Hashers;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use demijohn_core::{Error, Extract, Needs, Part, Rejection, Request, Result, Site};
 use std::sync::{Arc, LazyLock};
-use tokio::sync::Semaphore;
 
 /// Hashes and verifies passwords: Argon2id with the parameters that OWASP recommends, in the PHC format.
 ///
 /// One per site, shared by all its threads: `.with(hashing())` provides it, and handlers take it as an argument. One hash takes
-/// some 20 ms and 19 MiB on purpose, so the number that run at once is bounded by the machine's cores: a flood of logins
-/// queues here and leaves the rest of the site alone.
+/// some 20 ms and 19 MiB on purpose, so as many run at once as the machine has cores, on threads that do nothing else: a flood of
+/// logins queues here and leaves the rest of the site alone.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> demijohn_core::Result<()> {
@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    at_once: Arc<Semaphore>,
+    hashers: Arc<Hashers>,
 }
 
 /// No longer password is hashed or compared, in bytes: how long that takes must not be the client's to choose.
@@ -46,9 +46,8 @@ impl Default for Passwords {
 impl Passwords {
     /// Hashing for one site.
     pub fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Passwords {
-            at_once: Arc::new(Semaphore::new(cores)),
+            hashers: Arc::default(),
         }
     }
 
@@ -56,27 +55,27 @@ impl Passwords {
     /// off, folded or trimmed.
     ///
     /// # Errors
-    /// 400 when it is longer than [`MAX_PASSWORD_BYTES`].
+    /// 400 when it is longer than [`MAX_PASSWORD_BYTES`], 503 when there is no thread to be had.
     pub async fn hash(&self, password: &str) -> Result<String> {
         if password.len() > MAX_PASSWORD_BYTES {
             return Err(Error::bad_request("the password is too long"));
         }
         let password = password.to_owned();
-        self.run(move || hash_now(&password)).await?
+        self.hashers.run(move || hash_now(&password)).await?
     }
 
     /// True when the password belongs to the hash. Without a hash (nobody has that name), and with one that is none, it takes
     /// as long and says no, so that the time of an answer does not tell who is registered.
     ///
     /// # Errors
-    /// When the site ends.
+    /// 503 when there is no thread to be had.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
         static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody").ok());
         // A password beyond the cap was never hashed, so it never fits; it is not compared, for the time that this takes.
         let has_length = password.len() <= MAX_PASSWORD_BYTES;
         let password = if has_length { password.to_owned() } else { String::new() };
         let hash = hash.map(str::to_owned);
-        self.run(move || {
+        let work = move || {
             let known = hash.as_deref().and_then(|text| PasswordHash::new(text).ok());
             let is_known = known.is_some();
             let nobody = || NOBODY.as_deref().and_then(|text| PasswordHash::new(text).ok());
@@ -85,18 +84,8 @@ impl Passwords {
             };
             let fits = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
             fits && is_known && has_length
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let permit = Arc::clone(&self.at_once).acquire_owned().await?;
-        let work = tokio::task::spawn_blocking(move || {
-            // Held until the work is done: a client that hangs up does not make room for another hash.
-            let _permit = permit;
-            work()
-        });
-        Ok(work.await?)
+        };
+        self.hashers.run(work).await
     }
 }
 
