@@ -11,6 +11,8 @@ use http::{Method, StatusCode};
 pub(crate) enum Head {
     /// It came over a connection that [`Framing`](crate::framing::Framing) watches.
     Inspected,
+    /// So did this one, and what has come of its body is in doubt already.
+    Broken,
     /// It came in another way.
     Unknown,
 }
@@ -22,6 +24,9 @@ pub(crate) enum Head {
 pub(crate) fn admit(request: &Request, head: Head, allowed_hosts: &[String]) -> Result<()> {
     if head == Head::Unknown {
         fits(request)?;
+    }
+    if head == Head::Broken {
+        return Err(doubt("the body of the request cannot be read"));
     }
     let name = named_host(request)?;
     if host::is_allowed(name, allowed_hosts) {

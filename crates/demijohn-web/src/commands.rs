@@ -68,8 +68,8 @@ pub(crate) fn serve() -> Command {
             on_signals(stop.clone());
             let open = bound.open(Arc::clone(call.site())).await?;
             // First of all lines, as programs wait for it to learn the port.
-            writeln!(call.out(), "{scheme}://{}/", shown(address))?;
-            call.out().flush()?;
+            // A full disk, or nobody who listens, is no reason not to serve.
+            let _ = writeln!(call.out(), "{scheme}://{}/", shown(address)).and_then(|()| call.out().flush());
             if call.settings().debug() {
                 tracing::info!(
                     target: "demijohn::server",

@@ -221,6 +221,8 @@ pub(crate) async fn guard(request: &mut Request, cors: Option<&Allowed>, explain
     match examine(request, cors).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(why)) => {
+            // Another visitor would have been let in.
+            request.mark_personal();
             tracing::warn!(
                 target: "demijohn::security",
                 method = %request.method(), path = ?request.path(), id = %request.id(), peer = ?request.peer(), reason = %why,
@@ -314,13 +316,18 @@ fn source(request: &Request, trusted: &TrustedOrigins) -> Result<bool, CsrfError
         origin.is_some_and(|origin| Origin::of_request(request).as_ref() == Some(&origin) || trusted.contains(&origin))
     };
     let foreign = |text: &str| Err(CsrfError::ForeignOrigin(text.chars().take(200).collect()));
+    let site = one(&HeaderName::from_static("sec-fetch-site")).transpose()?;
     if let Some(origin) = one(&ORIGIN).transpose()? {
-        return match is_known(Origin::parse(origin)) {
-            true => Ok(true),
-            false => foreign(origin),
+        let origin_is = Origin::parse(origin);
+        // A browser that knows the page's origin as this one does not know the page's site as another: somebody made that up.
+        let is_own = origin_is.is_some() && origin_is == Origin::of_request(request);
+        return match site {
+            Some(site) if is_own && site != "same-origin" => foreign(site),
+            _ if is_known(origin_is) => Ok(true),
+            _ => foreign(origin),
         };
     }
-    if let Some(site) = one(&HeaderName::from_static("sec-fetch-site")).transpose()? {
+    if let Some(site) = site {
         return match site {
             "same-origin" => Ok(true),
             _ => foreign(site),

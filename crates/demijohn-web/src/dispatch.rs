@@ -280,6 +280,8 @@ impl Engine {
             let explain = self.options.debug && debug::may_show(request);
             let error = match caught(csrf::guard(request, way.cors.as_ref(), explain)).await {
                 Ok(Ok(())) => return None,
+                // What its client has to know first.
+                Ok(Err(_)) if says_too_much(request) => Error::bare(StatusCode::PAYLOAD_TOO_LARGE),
                 Ok(Err(error)) => error,
                 Err(panic) => panic_error(panic),
             };
@@ -426,6 +428,15 @@ impl Engine {
         }
         Astray::NotFound
     }
+}
+
+/// Whether the body would be refused too, by the length that the request says.
+#[cfg(feature = "sessions")]
+fn says_too_much(request: &Request) -> bool {
+    let length = request
+        .header("content-length")
+        .and_then(|length| length.parse::<u64>().ok());
+    length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > request.max_body_bytes()))
 }
 
 /// The handler for `method`: one that names it, then for HEAD one for GET, then one for any.

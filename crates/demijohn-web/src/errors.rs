@@ -91,7 +91,7 @@ fn with_head(mut response: Response, error: &Error) -> Response {
     // A cache that kept it would hand on to everybody what one odd request made of an address.
     response
         .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     response
         .headers_mut()
         .extend(error.headers().iter().map(|(n, v)| (n.clone(), v.clone())));

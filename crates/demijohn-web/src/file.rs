@@ -1,6 +1,7 @@
 //! Files as answers.
 
 use crate::conditional::{Stretch, Verdict, Version, bodiless, part, write_part};
+use crate::shield::NoNonces;
 use bytes::Bytes;
 use demijohn_core::{Body, BoxError, Error, Operation, Reply, Request, Response, Result};
 use http::StatusCode;
@@ -215,7 +216,10 @@ impl Reply for File {
         self.version.write(headers);
         match self.version.weigh(request.method(), request.headers()) {
             Verdict::Go => {}
-            Verdict::NotModified => return Ok(bodiless(response, StatusCode::NOT_MODIFIED)),
+            Verdict::NotModified => {
+                response.extensions_mut().insert(NoNonces);
+                return Ok(bodiless(response, StatusCode::NOT_MODIFIED));
+            }
             Verdict::Failed => return Ok(bodiless(response, StatusCode::PRECONDITION_FAILED)),
         }
         let part = part(&self.version, request.method(), request.headers(), self.length);
@@ -241,7 +245,7 @@ impl std::fmt::Debug for File {
 
 /// No script, no form, no frame, no origin, nothing loaded.
 const BOXED_IN: HeaderValue = HeaderValue::from_static(
-    "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "sandbox; default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
 /// True for what browsers show without running anything of it on behalf of the site.

@@ -44,6 +44,7 @@ impl<T: DeserializeOwned + Send> Extract for Json<T> {
             )
             .into());
         }
+        crate::limits::must_be_plain(request)?;
         let bytes = request.bytes().await?;
         parse(&bytes).map(Json).map_err(Rejection::faults)
     }

@@ -2,8 +2,9 @@
 
 use demijohn_core::check::{Checks, Finding};
 use demijohn_core::settings::{Key, Settings};
-use demijohn_core::{Bag, Error};
+use demijohn_core::{Bag, Error, Request, Result};
 use http::StatusCode;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -32,6 +33,21 @@ const TEMP_DIR: Key<Option<PathBuf>> = Key::new(
     "",
     "the folder of these temporary files; the system's when empty",
 );
+
+/// Refuses a body that is packed (`Content-Encoding: gzip`): none is unpacked here, and what is in it would be taken for something else.
+///
+/// # Errors
+/// 415 (RFC 9110, 15.5.16).
+pub(crate) fn must_be_plain(request: &Request) -> Result<()> {
+    let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
+    match codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        true => Ok(()),
+        false => Err(
+            Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+                .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ),
+    }
+}
 
 /// How much of a form is taken, and where its files are kept while the request lasts; the whole body is limited by
 /// `max_body_bytes`.

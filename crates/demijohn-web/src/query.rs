@@ -89,6 +89,7 @@ impl<T: FromPairs> Extract for Form<T> {
 }
 
 async fn form_pairs(request: &mut Request) -> Result<Pairs, Rejection> {
+    crate::limits::must_be_plain(request)?;
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
     #[cfg(feature = "multipart")]

@@ -7,7 +7,7 @@ const HEADERS: &str = "content-type: text/plain; charset=utf-8\r\n\
     cache-control: no-store\r\n\
     x-content-type-options: nosniff\r\n\
     referrer-policy: same-origin\r\n\
-    content-security-policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n\
+    content-security-policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'\r\n\
     x-frame-options: DENY\r\n\
     cross-origin-opener-policy: same-origin\r\n\
     connection: close\r\n";

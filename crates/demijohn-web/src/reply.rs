@@ -82,9 +82,12 @@ impl Redirect {
     }
 
     /// 302 to a path of this site, or to `fallback` where it leads elsewhere: `Redirect::to_or(next, "/")`.
+    ///
+    /// For a target that came with the request. It has to begin with `/`: what is relative would lead to somewhere below the form.
     pub fn to_or(path: impl Into<String>, fallback: impl Into<String>) -> Self {
         let path = path.into();
-        match stays_here(&path) {
+        let is_good = path.starts_with('/') && stays_here(&path) && encoded(&path).len() <= MAX_TARGET_BYTES;
+        match is_good {
             true => Self::to(path),
             false => Self::to(fallback),
         }
@@ -142,6 +145,11 @@ impl Redirect {
     }
 }
 
+/// As it goes out.
+fn encoded(target: &str) -> String {
+    percent_encoding::utf8_percent_encode(target, NON_ASCII).collect()
+}
+
 impl Reply for Redirect {
     fn reply(self, request: &Request) -> Result<Response> {
         if !self.status.is_redirection() {
@@ -167,7 +175,7 @@ impl Reply for Redirect {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
         // What is no ASCII goes out percent-encoded, as browsers would do it.
-        let target: String = percent_encoding::utf8_percent_encode(&target, NON_ASCII).collect();
+        let target = encoded(&target);
         if target.len() > MAX_TARGET_BYTES {
             return Err(Error::internal("the target of the redirect is too long to be answered"));
         }

@@ -184,7 +184,9 @@ impl Shield {
         if request.is_personal() {
             keep_personal(response.headers_mut());
         }
-        let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+        // A 304 leaves the page as the browser has it, and the nonces in it are those of the policy that came with it. A file has none.
+        let unchanged =
+            response.status() == StatusCode::NOT_MODIFIED && response.extensions_mut().remove::<NoNonces>().is_none();
         let headers = response.headers_mut();
         headers.reserve(8);
         with_charset(headers);
@@ -193,7 +195,6 @@ impl Shield {
                 missing.insert(value.clone());
             }
         }
-        // A 304 leaves the page as the browser has it, and the nonces in it are those of the policy that came with it.
         if !unchanged {
             let nonce = request.given_csp_nonce();
             let policies = [
@@ -216,6 +217,10 @@ impl Shield {
         }
     }
 }
+
+/// Of an answer in which nobody can have written a nonce.
+#[derive(Clone, Copy)]
+pub(crate) struct NoNonces;
 
 /// An answer for one visitor is kept by nobody, unless the handler said how; then at most by that visitor's own browser.
 fn keep_personal(headers: &mut HeaderMap) {

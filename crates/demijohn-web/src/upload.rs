@@ -293,6 +293,7 @@ async fn parsed(request: &mut Request) -> Result<Arc<Parsed>> {
 }
 
 async fn read(request: &mut Request) -> Result<Parsed> {
+    crate::limits::must_be_plain(request)?;
     let limits = request.site().get::<UploadLimits>().cloned().unwrap_or_default();
     let boundary = content_type(request)
         .and_then(multipart::boundary)

@@ -88,6 +88,9 @@ impl Wire {
     fn inspect(&mut self, bytes: &[u8]) -> usize {
         let good = self.framing.inspect(bytes).unwrap_or_else(|bad| {
             self.fault = Some(bad.fault);
+            if bad.fault == Fault::Body {
+                self.busy.0.broken.store(self.framing.heads, Ordering::Relaxed);
+            }
             bad.good
         });
         let doing = &self.busy.0;
@@ -208,6 +211,8 @@ struct Doing {
     overdue: AtomicBool,
     /// A body came too slowly: nothing more of it is read.
     late: AtomicBool,
+    /// The head whose body is in doubt, counted from 1; none has 0.
+    broken: AtomicUsize,
     /// A request had a header with `_` in its name.
     has_underscores: AtomicBool,
     /// The connection was given to another protocol.
@@ -314,6 +319,12 @@ impl Busy {
 
     pub(crate) fn answered(&self) -> usize {
         self.0.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether what has come of the body of the next request to be answered is in doubt.
+    pub(crate) fn body_is_broken(&self) -> bool {
+        let broken = self.0.broken.load(Ordering::Relaxed);
+        broken != 0 && broken == self.0.answered.load(Ordering::SeqCst).wrapping_add(1)
     }
 
     /// Whether a handler is at work; HTTP/2 does not tell.

@@ -199,6 +199,7 @@ fn pages_of_other_origins_are_refused() {
         for good in [
             &[("origin", "http://localhost")][..],
             &[("origin", "http://LOCALHOST:80")],
+            &[("origin", "http://localhost"), ("sec-fetch-site", "same-origin")],
             &[("sec-fetch-site", "same-origin")],
             &[("referer", "http://localhost/form?a=1")],
         ] {
@@ -221,6 +222,9 @@ fn pages_of_other_origins_are_refused() {
             &[("origin", "http://localhost"), ("origin", "http://evil.example")],
             &[("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
             &[("origin", "null"), ("referer", "http://localhost/")],
+            &[("origin", "http://localhost"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "http://localhost"), ("sec-fetch-site", "same-site")],
+            &[("origin", "http://localhost.")],
             &[("sec-fetch-site", "same-site")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "none")],
@@ -232,6 +236,16 @@ fn pages_of_other_origins_are_refused() {
         ] {
             assert_eq!(sent(bad).await, 403, "{bad:?}");
         }
+        // Too long a body is too long wherever it comes from.
+        let long = client
+            .post("/write")
+            .header("origin", "http://evil.example")
+            .body("x".repeat(3 << 20))
+            .await;
+        assert_eq!(long.status(), 413);
+        let refused = client.post("/write").header("origin", "http://evil.example").await;
+        assert_eq!(refused.header("cache-control"), Some("private, no-store"));
+        assert_eq!(refused.header("vary"), Some("cookie"));
     });
 }
 
@@ -583,7 +597,10 @@ fn developers_are_told_why() {
         assert!(answer.text().contains("CSRF_TRUSTED_ORIGINS") && answer.text().contains("evil.example"));
         assert!(!answer.text().contains("<b>"));
         let key = "k3Gqv0c9x2LpWm7RtYzN8sUaHd5FjBe4oXi1QkTn6CwVrSgEyM";
-        let production = with_settings(site(), &[("DEBUG", "false"), ("SECRET_KEY", key)]);
+        let production = with_settings(
+            site(),
+            &[("DEBUG", "false"), ("SECRET_KEY", key), ("ALLOWED_HOSTS", "localhost")],
+        );
         let answer = production
             .post("/write")
             .header("origin", "https://evil.example")
@@ -617,10 +634,10 @@ fn a_form_of_any_size_is_bounded() {
             .text("csrfmiddlewaretoken", &token)
             .file("f", "a", "text/plain", &large);
         assert_eq!(client.post("/small").multipart(parts).await.status(), 413);
-        // Who has no cookie is not even read.
+        // Who has no cookie is not even read, and still told.
         assert_eq!(
             client.stranger().post("/small").form([("a", &large)]).await.status(),
-            403
+            413
         );
         assert_eq!(
             client

@@ -71,6 +71,22 @@ fn forms() {
         );
         // A JSON body is no form.
         assert_eq!(client.post("/map").json(&1).await.status(), 415);
+        // Nothing is unpacked.
+        let packed = client
+            .post("/map")
+            .form([("a", "1")])
+            .header("content-encoding", "gzip")
+            .await;
+        assert_eq!(
+            (packed.status().as_u16(), packed.header("accept-encoding")),
+            (415, Some("identity"))
+        );
+        let plain = client
+            .post("/map")
+            .form([("a", "1")])
+            .header("content-encoding", "identity")
+            .await;
+        assert_eq!(plain.status(), 200);
         assert_eq!(
             client
                 .post("/typed")

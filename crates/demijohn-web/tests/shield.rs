@@ -944,7 +944,7 @@ fn pages_of_errors_say_what_happened_and_no_more() {
         ] {
             assert_eq!(answer.status().as_u16(), status);
             assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert_eq!(answer.header("cache-control"), Some("private, no-store"));
             let policy = answer.header("content-security-policy").unwrap_or_default();
             let nonce = answer
                 .text()
@@ -1101,8 +1101,9 @@ fn keys_that_can_be_guessed_are_told() {
             );
             // A site that moves from Django keeps its key, and is told.
             let moved = [&production[..], &[("DJANGO_COMPAT", "true")]].concat();
-            assert_eq!(refused(signs(), &moved), Vec::<String>::new());
-            assert_eq!(told(&moved), ["W009 SECRET_KEY"]);
+            let named = [&moved[..], &[("ALLOWED_HOSTS", "example.org")]].concat();
+            assert_eq!(refused(signs(), &named), Vec::<String>::new());
+            assert_eq!(told(&named), ["W009 SECRET_KEY"]);
         }
     }
     assert_eq!(told(&[("SECRET_KEY", long)]), Vec::<String>::new());
@@ -1153,7 +1154,7 @@ fn personal_answers_are_kept_by_nobody() {
                 answer.header("cache-control"),
                 answer.header("vary")
             ),
-            (403, Some("no-store"), Some("cookie"))
+            (403, Some("private, no-store"), Some("cookie"))
         );
         let answer = client.get("/").await;
         assert_eq!((answer.header("cache-control"), answer.header("vary")), (None, None));

@@ -4,6 +4,7 @@ use crate::models::*;
 use demijohn::prelude::*;
 use demijohn::settings::Settings;
 use demijohn::{Bag, auth};
+use std::io::Write;
 use std::sync::Arc;
 
 /// Name, may enter the admin, may do everything.
@@ -49,7 +50,9 @@ pub(crate) async fn at_start(site: &Bag) -> Result<()> {
         None => auth::UNUSABLE.to_owned(),
     };
     db.atomic(|db| async move { fill(&db, &hash).await }).await?;
-    println!(
+    // The accounts are there, whether somebody hears of them or not.
+    let _ = writeln!(
+        std::io::stdout(),
         "{} demonstration accounts (alice, bob and so on): {told}",
         ACCOUNTS.len()
     );

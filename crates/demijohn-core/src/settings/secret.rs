@@ -41,7 +41,10 @@ impl Secret {
         seen.dedup();
         match () {
             () if text.is_empty() => Some("it is empty"),
-            () if text.starts_with("insecure") || text.starts_with("django-insecure-") => {
+            () if ["insecure", "django-insecure-"]
+                .iter()
+                .any(|start| begins_with(text, start)) =>
+            {
                 Some("it begins with `insecure`")
             }
             () if text.chars().count() < 50 => Some("it has fewer than 50 characters"),
@@ -143,6 +146,12 @@ fn mask_addresses(text: &str) -> String {
     out
 }
 
+/// In whatever case.
+fn begins_with(text: &str, start: &str) -> bool {
+    text.get(..start.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Secret, masked};
@@ -177,6 +186,11 @@ mod tests {
         assert!(Secret::new("ab".repeat(30)).weakness().is_some());
         assert!(
             Secret::new(format!("insecure-{}", "abcdefghij".repeat(6)))
+                .weakness()
+                .is_some()
+        );
+        assert!(
+            Secret::new(format!("Insecure{}", "abcdefghij".repeat(6)))
                 .weakness()
                 .is_some()
         );

@@ -77,6 +77,11 @@ async fn http1(stream: Transport, peer: SocketAddr, door: Door) {
     let opened = sockets.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let site = Arc::clone(&site);
+        // Known before anybody asks whose request it is, or whether there is such a page.
+        let seen = match busy.body_is_broken() {
+            true => Head::Broken,
+            false => Head::Inspected,
+        };
         let answering = busy.begin();
         let stop = ending.clone();
         #[cfg(feature = "websocket")]
@@ -97,7 +102,7 @@ async fn http1(stream: Transport, peer: SocketAddr, door: Door) {
             answering.set_handling(true);
             let overdue = |_: &mut Context<'_>| answering.is_overdue();
             let engine = Engine::of(&site);
-            let mut response = engine.answer_unless(request, Head::Inspected, overdue).await;
+            let mut response = engine.answer_unless(request, seen, overdue).await;
             answering.set_handling(false);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 answering.switch();

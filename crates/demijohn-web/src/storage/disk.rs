@@ -314,7 +314,10 @@ fn not_found() -> Error {
 
 fn is_missing(error: &io::Error) -> bool {
     use ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    // Links in a circle lead to nothing. The kind of that error is not stable yet.
+    const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
     matches!(error.kind(), NotFound | NotADirectory | InvalidInput | InvalidFilename)
+        || (cfg!(unix) && error.raw_os_error() == Some(ELOOP))
 }
 
 /// So that the name is there after a loss of power, too.

@@ -9,6 +9,7 @@ use demijohn::settings::Settings;
 use indicatif::{ProgressBar, ProgressStyle};
 use prose::{AUTHORS, Dice, TOPICS};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 const ARTICLES: usize = 200;
@@ -53,11 +54,16 @@ pub(crate) async fn at_start(site: &Bag) -> Result<()> {
         AUTHORS.len(),
         AUTHORS[0].0
     );
-    match password {
-        DemoPassword::Random(password) => println!("{accounts}: the password of each is {password}"),
-        DemoPassword::Given(_) => println!("{accounts}: the password of each is that of DEMO_PASSWORD"),
-        DemoPassword::None => println!("{accounts}: none has a password, as DEMO_PASSWORD is not set in production"),
-    }
+    // The accounts are there, whether somebody hears of them or not.
+    let mut out = std::io::stdout();
+    let _ = match password {
+        DemoPassword::Random(password) => writeln!(out, "{accounts}: the password of each is {password}"),
+        DemoPassword::Given(_) => writeln!(out, "{accounts}: the password of each is that of DEMO_PASSWORD"),
+        DemoPassword::None => writeln!(
+            out,
+            "{accounts}: none has a password, as DEMO_PASSWORD is not set in production"
+        ),
+    };
     Ok(())
 }
 
