@@ -69,7 +69,8 @@ pub(crate) fn serve() -> Command {
             let open = bound.open(Arc::clone(call.site())).await?;
             // First of all lines, as programs wait for it to learn the port.
             // A full disk, or nobody who listens, is no reason not to serve.
-            let _ = writeln!(call.out(), "{scheme}://{}/", shown(address)).and_then(|()| call.out().flush());
+            let _ = writeln!(call.out(), "{scheme}://{}/", shown(address));
+            let _ = call.out().flush();
             if call.settings().debug() {
                 tracing::info!(
                     target: "demijohn::server",

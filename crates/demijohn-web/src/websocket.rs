@@ -48,6 +48,7 @@
 
 mod drive;
 mod handshake;
+mod lengths;
 mod rules;
 mod slot;
 mod switch;

@@ -1,5 +1,6 @@
 //! The task of a socket: it carries messages between connection and handler, pings, and brings both to an end together.
 
+use super::lengths::Lengths;
 use super::slot::Slot;
 use super::switch::Io;
 use super::{Close, Disconnected, End, Message, Out, cut, may_send};
@@ -89,6 +90,8 @@ impl Drive {
             io,
             read: 0,
             written: 0,
+            lengths: Lengths::default(),
+            is_bad: false,
         };
         Drive {
             stream: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
@@ -163,11 +166,14 @@ impl Drive {
                 self.slot.leave();
                 self.outbox.close();
             }
-            let written = match self.poll_outgoing(cx) {
-                Poll::Ready(Err(end)) => return Poll::Ready(end),
-                Poll::Ready(Ok(())) => true,
-                Poll::Pending => false,
-            };
+            // All of it that can go out: the next that is read may be the client's close, after which nothing may be said.
+            let mut written = false;
+            while let Poll::Ready(went) = self.poll_outgoing(cx) {
+                match went {
+                    Ok(()) => written = true,
+                    Err(end) => return Poll::Ready(end),
+                }
+            }
             if !read && !handled && !written {
                 break;
             }
@@ -206,6 +212,9 @@ impl Drive {
     /// What the client is told of its fault; 1006, which is never sent, when there is nobody to tell.
     fn broken(&mut self, error: &WireError) -> Close {
         match error {
+            WireError::Io(_) if self.stream.get_ref().is_bad => {
+                Close::new(1002, "the length of a frame is written longer than it has to be")
+            }
             WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) | WireError::Io(_) => {
                 self.alive = false;
                 gone()
@@ -408,18 +417,32 @@ impl Watch {
     }
 }
 
-/// A connection whose bytes are counted.
+/// A connection whose bytes are counted, and looked at for what the protocol's reader lets pass.
 struct Counted {
     io: Box<dyn Io>,
     read: u64,
     written: u64,
+    lengths: Lengths,
+    /// Nothing more of it is read.
+    is_bad: bool,
 }
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if self.is_bad {
+            return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+        }
         let had = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         self.read += (buf.filled().len() - had) as u64;
+        if let Some(good) = self.lengths.look(&buf.filled()[had..]) {
+            self.is_bad = true;
+            buf.set_filled(had + good);
+            // No bytes would pass for the end.
+            if good == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+            }
+        }
         result
     }
 }
