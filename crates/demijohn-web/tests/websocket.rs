@@ -516,6 +516,23 @@ fn clients_that_break_the_protocol_are_told_how() {
 }
 
 #[test]
+fn lengths_have_their_shortest_form_and_what_came_before_a_close_is_answered() {
+    block_on(async {
+        for long in [
+            &[0x81, 0xfe, 0, 2, 0, 0, 0, 0, b'h', b'i'][..],
+            &[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, b'h'],
+            &[0x89, 0xfe, 0, 0, 0, 0, 0, 0],
+        ] {
+            assert_eq!(close_code(long).await, 1002, "{long:?}");
+        }
+        let mut bytes = frame(0x81, b"x").repeat(100);
+        bytes.extend(frame(0x88, &[0x03, 0xe8]));
+        let answers = answers("/echo", &bytes).await;
+        assert_eq!(answers.len(), 101, "{answers:?}");
+    });
+}
+
+#[test]
 fn text_is_utf_8() {
     block_on(async {
         for bad in [

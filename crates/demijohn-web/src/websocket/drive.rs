@@ -155,27 +155,29 @@ impl Drive {
     /// Carries on until the end is decided.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let read = match self.poll_incoming(cx) {
-                Poll::Ready(Err(end)) => return Poll::Ready(end),
-                Poll::Ready(Ok(())) => true,
-                Poll::Pending => false,
-            };
-            let handled = self.handler.is_some() && self.poll_handler(cx).is_ready();
-            if handled {
-                // What it has sent goes out, what it would have received does not matter.
-                self.slot.leave();
-                self.outbox.close();
-            }
-            // All of it that can go out: the next that is read may be the client's close, after which nothing may be said.
-            let mut written = false;
-            while let Poll::Ready(went) = self.poll_outgoing(cx) {
-                match went {
-                    Ok(()) => written = true,
-                    Err(end) => return Poll::Ready(end),
+            // All that can go out: the next that is read may be the client's close, after which nothing may be said.
+            loop {
+                let handled = self.handler.is_some() && self.poll_handler(cx).is_ready();
+                if handled {
+                    // What it has sent goes out, what it would have received does not matter.
+                    self.slot.leave();
+                    self.outbox.close();
+                }
+                let mut written = false;
+                while let Poll::Ready(went) = self.poll_outgoing(cx) {
+                    match went {
+                        Ok(()) => written = true,
+                        Err(end) => return Poll::Ready(end),
+                    }
+                }
+                if !handled && !written {
+                    break;
                 }
             }
-            if !read && !handled && !written {
-                break;
+            match self.poll_incoming(cx) {
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => break,
             }
         }
         self.poll_watch(cx)
