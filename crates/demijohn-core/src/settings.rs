@@ -32,7 +32,7 @@
 //! # Development or production
 //! `DEBUG` decides, and is on in builds with debug assertions. In production the site refuses to start without a
 //! good `SECRET_KEY` once something signs or encrypts ([`Settings::needs_secret`]), and without `ALLOWED_HOSTS` unless it listens on
-//! loopback and nothing signs. In development a missing key is replaced by a random one, new with each process.
+//! loopback. In development a missing key is replaced by a random one, new with each process.
 
 mod bind;
 mod dotenv;

@@ -768,6 +768,10 @@ fn redirects_lead_where_browsers_take_them_for_ours() {
         let site = site()
             .route("/next", get(next))
             .route("/or", get(or))
+            .route(
+                "/long-or",
+                get(async || Redirect::to_or(format!("/{}", "\u{e4}".repeat(9000)), "/home")),
+            )
             .route("/script", get(async || Redirect::away("javascript:alert(1)")))
             .route("/long", get(long))
             .route(
@@ -776,6 +780,8 @@ fn redirects_lead_where_browsers_take_them_for_ours() {
             );
         let client = client(site, &[]);
         assert_eq!(client.get("/next?next=/ok").await.header("location"), Some("/ok"));
+        // What no header can hold leads nowhere either.
+        assert_eq!(client.get("/long-or").await.header("location"), Some("/home"));
         for target in [
             "https://evil.com",
             "//evil.com",

@@ -126,7 +126,6 @@ fn production_makes_up_no_password() {
     let mut command = program(folder.path());
     command
         .env("DEBUG", "false")
-        .env("ALLOWED_HOSTS", "127.0.0.1")
         .env("SECRET_KEY", "0123456789abcdef-not-for-any-real-site-0123456789abcdef");
     let mut running = start(&mut command);
     let (address, told) = running.address();

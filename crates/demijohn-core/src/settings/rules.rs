@@ -100,27 +100,15 @@ fn production(settings: &Settings, loopback: bool, findings: &mut Vec<Finding>) 
             }
         }
     }
-    if settings.allowed_hosts().is_empty() {
-        // A site with sessions that listens on loopback stands behind a proxy, which passes on whatever name it was asked for.
-        let (why, mend) = match needed_by.is_empty() {
-            _ if !loopback => (
-                format!(
-                    "it is empty, and {} {} can be reached by others",
-                    BIND.name(),
-                    settings.bind()
-                ),
-                "set ALLOWED_HOSTS=www.example.org to the names that visitors use, or listen on 127.0.0.1; for development set DEBUG=true",
-            ),
-            true => return,
-            false => (
-                format!(
-                    "it is empty, and the site has what names of hosts are trusted for: {}",
-                    needed_by.join(", ")
-                ),
-                "set ALLOWED_HOSTS=www.example.org to the names that visitors use; for development set DEBUG=true",
-            ),
-        };
-        findings.push(Finding::error("settings.E009", why).on("ALLOWED_HOSTS").hint(mend));
+    if settings.allowed_hosts().is_empty() && !loopback {
+        findings.push(
+            Finding::error(
+                "settings.E009",
+                format!("it is empty, and {} {} can be reached by others", BIND.name(), settings.bind()),
+            )
+            .on("ALLOWED_HOSTS")
+            .hint("set ALLOWED_HOSTS=www.example.org to the names that visitors use, or listen on 127.0.0.1; for development set DEBUG=true"),
+        );
     }
 }
 
