@@ -1026,6 +1026,26 @@ fn unknown_addresses_and_methods_answer_in_json() {
 // from other origins
 
 #[test]
+fn pages_of_any_origin_may_write_with_a_token() {
+    let site = Site::new();
+    let json = ("content-type", "application/json");
+    let foreign = [
+        ("origin", "https://front.example"),
+        ("cookie", "csrftoken=x; sessionid=y"),
+        json,
+    ];
+    let body = json!({"user": {"username": "jake", "email": "jake@example.com", "password": "jakejake"}}).to_string();
+    assert_eq!(site.send("POST", "/api/users", &foreign, &body).status, 201);
+    let body = json!({"user": {"email": "jake@example.com", "password": "jakejake"}}).to_string();
+    let answer = site.send("POST", "/api/users/login", &foreign, &body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let token = format!("Token {}", answer.json["user"]["token"].as_str().expect("a token"));
+    let headers = [&foreign[..], &[("authorization", token.as_str())]].concat();
+    let body = json!({"user": {"bio": "I write elsewhere"}}).to_string();
+    assert_eq!(site.send("PUT", "/api/user", &headers, &body).status, 200);
+}
+
+#[test]
 fn any_origin_may_call() {
     let site = Site::new();
     let origin = ("origin", "https://front.example");

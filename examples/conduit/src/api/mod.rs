@@ -30,6 +30,8 @@ pub fn blueprint() -> Blueprint {
     models::registered(Blueprint::new("api"))
         .with(Signing)
         .error_pages(refusal::answer)
+        // Pages of every origin may call it: who calls is said by a token in a header, which no browser sends by itself.
+        .csrf_exempt()
         .route("/users", post(users::register).summary("Register"))
         .route("/users/login", post(users::login).summary("Log in"))
         .route(

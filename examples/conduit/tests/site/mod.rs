@@ -47,7 +47,7 @@ impl Site {
         };
         let ready = app.build(sources).unwrap_or_else(|findings| panic!("{findings:?}"));
         Site {
-            client: ready.test_client(),
+            client: ready.test_client().enforce_csrf(),
         }
     }
 
