@@ -740,7 +740,7 @@ fn a_session_may_have_an_end_of_its_own() {
 
 #[test]
 fn values_of_a_session() {
-    covers!("auth.session.api", "auth.session.cycle", "flask.test.session");
+    covers!("auth.session.cycle", "flask.test.session");
     block_on(async {
         let (client, memory, _) = with_store();
         // A test looks in, and puts something in before a request.

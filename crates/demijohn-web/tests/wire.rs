@@ -495,7 +495,7 @@ fn a_socket_that_is_passed_on_outlives_its_servers() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_supervised_server_is_replaced_and_started_again() {
-    covers!("server.reload", "server.workers");
+    covers!("server.reload");
     const CHILD: &str = "DEMIJOHN_TEST_SUPERVISED";
     if std::env::var_os(CHILD).is_some() {
         let word = std::fs::read_to_string(std::env::var("DEMIJOHN_TEST_WORD").unwrap()).unwrap();
